@@ -3,7 +3,6 @@ package portset
 import (
 	"errors"
 	"fmt"
-	"iter"
 )
 
 // ErrPSID reports a PSID that does not fit in psid-len bits.
@@ -43,47 +42,32 @@ func (s PortSet) PSID() uint16 { return s.psid }
 // Whole reports whether the set is every port of an unshared address.
 func (s PortSet) Whole() bool { return s.params.Whole() }
 
+// Count is the number of ports in the set, 1 to 65,536.
+func (s PortSet) Count() int { return s.params.SetSize() }
+
 // Contains reports whether port is in the set.
 func (s PortSet) Contains(port uint16) bool {
 	psid, ok := s.params.PSID(port)
 	return ok && psid == s.psid
 }
 
-// Count is the number of ports in the set, 0 to 65,536 (0 only for a = 16,
-// which cannot share anything, see Params).
-func (s PortSet) Count() int { return s.params.SetSize() }
-
-// Range is a contiguous run of ports, both ends included.
-type Range struct{ First, Last uint16 }
-
-// String is "first-last".
-func (r Range) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
-
-// Ranges yields the set's contiguous ranges in ascending order: one when
-// psid-offset is 0, else 2^a - 1.
-func (s PortSet) Ranges() iter.Seq[Range] {
-	return func(yield func(Range) bool) {
-		for i := range s.params.blocks() {
-			if !yield(s.block(i)) {
-				return
-			}
-		}
+// Overlaps reports whether any port is in both sets, whatever their parameters.
+func (s PortSet) Overlaps(o PortSet) bool {
+	// A set is the ports with some bits fixed, from a floor up. Two sets that
+	// agree on the bits they both fix share a port exactly if the highest one
+	// that both patterns allow, all free bits set, reaches the higher floor.
+	sBits, oBits := s.pattern(), o.pattern()
+	if (sBits.value^oBits.value)&sBits.mask&oBits.mask != 0 {
+		return false
 	}
+	highest := sBits.value | oBits.value | ^(sBits.mask | oBits.mask)
+	return highest >= max(s.params.floor(), o.params.floor())
 }
 
-// block is the i-th contiguous range of the set.
-func (s PortSet) block(i int) Range {
-	p := s.params
-	if p.length == 0 {
-		return Range{0, 65535}
-	}
-	a := uint16(i)
-	if p.offset > 0 {
-		a++ // A = 0 is excluded
-	}
-	first := s.psid << p.shift()
-	if p.offset > 0 {
-		first |= a << (16 - p.offset)
-	}
-	return Range{first, first | (1<<p.shift() - 1)}
+// pattern is the port bits that a PSID fixes.
+type pattern struct{ mask, value uint16 }
+
+func (s PortSet) pattern() pattern {
+	shift := s.params.shift()
+	return pattern{mask: (1<<s.params.length - 1) << shift, value: s.psid << shift}
 }
