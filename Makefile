@@ -1,0 +1,66 @@
+# Everything the project can do is a target here; `make help` lists them. What
+# a target needs and the machine lacks is installed with apt, nothing else is
+# touched outside build/.
+
+BUILD    := build
+FUZZTIME ?= 30s
+# The Go packages that `make test` runs: PKG=./plugin/portset/... runs fewer.
+PKG      ?= ./...
+# Further arguments for `go test`, for example RUN='-run TestHairpin -v'.
+RUN      ?=
+# Names of targets that `make test` runs first and counts as one test each.
+CHECKS   ?=
+
+AS_ROOT  := $(CURDIR)/.ci/as-root
+NEED     := $(CURDIR)/.ci/need
+
+# A checkout that belongs to somebody else makes git, and so `go build`, fail.
+ifneq ($(shell git -C '$(CURDIR)' rev-parse HEAD 2>/dev/null),)
+BUILDVCS := auto
+else
+BUILDVCS := false
+endif
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=$(BUILDVCS))
+
+# The tests that make network namespaces need root; go itself does not.
+ifneq ($(shell id -u),0)
+TEST_EXEC := -exec "'$(AS_ROOT)'"
+endif
+
+.PHONY: help build demo test bench vectors fuzz lint clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
+
+build: ## Build the lwAFTR and the example CPE: build/lwaftr, build/lwb4.
+	@mkdir -p $(BUILD)
+	go build -o $(BUILD)/lwaftr ./examples/lwaftr
+	go build -o $(BUILD)/lwb4 ./examples/lwb4
+
+demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts.
+	@go build -o $(BUILD)/quickstart ./examples/quickstart
+	@$(AS_ROOT) $(BUILD)/quickstart
+
+test: ## Run all tests; skipped ones are named at the end, with the reason.
+	@$(NEED) cc=gcc /usr/include/stdlib.h=libc6-dev
+	@mkdir -p $(BUILD)
+	@go run ./integration/testsummary -o $(BUILD)/test-summary.txt \
+		$(foreach c,$(CHECKS),-check '$(c)=$(MAKE) -s $(c)') -- \
+		env CGO_ENABLED=1 go test -json -race -count=1 -timeout 15m $(TEST_EXEC) $(RUN) $(PKG)
+
+bench: build ## Measure, beside peers from the same run; also in build/bench.json.
+	@$(NEED) iperf3=iperf3
+	@go build -o $(BUILD)/bench ./integration/bench
+	@$(AS_ROOT) $(BUILD)/bench -o $(BUILD)/bench.json
+
+vectors: ## Run the packet cases of the folder LW4O6_VECTORS names.
+	@go run ./integration/vectors/run
+
+fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
+	@.ci/fuzz $(FUZZTIME)
+
+lint: ## Check formatting, vet and staticcheck.
+	@.ci/lint
+
+clean: ## Remove what the other targets made.
+	rm -rf $(BUILD)
