@@ -1,0 +1,74 @@
+package imports
+
+// rule says what a package of this module may import.
+type rule struct {
+	// pkg is the package, relative to the module; "dir/..." is dir and all
+	// below it. The first rule that matches a package counts.
+	pkg string
+	// may lists what it may import of this module, written like pkg. Its tests
+	// may import more, but nothing above them (see checkTests).
+	may []string
+	// stdOnly forbids packages of other modules.
+	stdOnly bool
+	// core forbids VPP, BGP, DHCP and PCP, also through other packages.
+	core bool
+}
+
+// rules is the one place that says which way imports point: down. A package
+// that no rule matches fails the test, so a new package states its place here.
+var rules = []rule{
+	{pkg: "plugin/portset", stdOnly: true, core: true},
+	{pkg: "plugin/softwire", may: list("plugin/portset"), stdOnly: true, core: true},
+	{pkg: "plugin/dataplane", may: list("plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/dataplane/...", may: list("plugin/dataplane", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/config/element", stdOnly: true, core: true},
+	{pkg: "plugin/config/...", may: list("plugin/config/...", "plugin/softwire", "plugin/portset"), core: true},
+
+	// Cutting and reassembly are bytes in, bytes out; netio moves packets and
+	// does not know what becomes of them.
+	{pkg: "plugin/forwarder/fragment", stdOnly: true, core: true},
+	{pkg: "plugin/forwarder/reassembly", stdOnly: true, core: true},
+	{pkg: "plugin/forwarder/netio/...", may: list("plugin/forwarder/netio/...", "plugin/dataplane"), core: true},
+	{pkg: "plugin/forwarder", may: list("plugin/forwarder/...", "plugin/dataplane", "plugin/softwire", "plugin/portset"), core: true},
+
+	{pkg: "plugin/reconcile", may: list("plugin/dataplane", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/lease", may: list("plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/store/...", may: list("plugin/store", "plugin/lease", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/provision", may: list("plugin/lease", "plugin/store", "plugin/reconcile", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/announce", may: list("plugin/reconcile", "plugin/lease", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/control/api", may: list("plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/control", may: list("plugin/control/api", "plugin/provision", "plugin/announce", "plugin/dataplane", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/metrics", may: list("plugin/dataplane", "plugin/reconcile", "plugin/lease", "plugin/provision", "plugin/announce", "plugin/softwire", "plugin/portset"), core: true},
+
+	// The composition root takes everything, and so is not core.
+	{pkg: "plugin", may: list("plugin/...", "vppdrv", "pcp", "bgp", "coredhcp-plugin/...")},
+
+	{pkg: "vppdrv/...", may: list("vppdrv/...", "plugin/forwarder/...", "plugin/dataplane", "plugin/softwire", "plugin/portset")},
+	{pkg: "pcp/pcpmsg"},
+	{pkg: "pcp/client", may: list("pcp/pcpmsg", "plugin/portset")},
+	{pkg: "pcp", may: list("pcp/pcpmsg", "plugin/portset")},
+	{pkg: "bgp/..."},
+	{pkg: "coredhcp-plugin/s46", may: list("plugin/portset")},
+	{pkg: "coredhcp-plugin/lw4o6", may: list("coredhcp-plugin/s46", "plugin/provision", "plugin/control/api", "pcp/client", "plugin/softwire", "plugin/portset")},
+
+	{pkg: "examples/...", may: list("...")},
+	{pkg: "integration/...", may: list("...")},
+}
+
+// tops are the folders that nothing outside them imports, tests included.
+var tops = list("examples/...", "integration/...")
+
+// outsideCore is what core packages never depend on, as prefixes of import
+// paths: VPP, BGP, DHCP and PCP, ours and other people's.
+var outsideCore = list(
+	"go.fd.io/govpp",
+	"github.com/osrg/gobgp",
+	"github.com/coredhcp",
+	"github.com/insomniacslk/dhcp",
+	module+"/vppdrv",
+	module+"/bgp",
+	module+"/pcp",
+	module+"/coredhcp-plugin",
+)
+
+func list(s ...string) []string { return s }
