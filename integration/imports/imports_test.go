@@ -71,6 +71,8 @@ func TestCheck(t *testing.T) {
 		{"sideways", listed{ImportPath: "plugin/reconcile", Imports: ours("plugin/forwarder")}, "plugin/reconcile imports plugin/forwarder"},
 		{"another module where only std is allowed", listed{ImportPath: "plugin/portset", Imports: list("golang.org/x/sys/unix")}, "standard library only"},
 		{"another module elsewhere", listed{ImportPath: "plugin/reconcile", Imports: list("github.com/sirupsen/logrus")}, ""},
+		{"a leaf", listed{ImportPath: "plugin/forwarder", Imports: ours("plugin/config/element")}, ""},
+		{"a leaf where only std is allowed", listed{ImportPath: "plugin/portset", Imports: ours("plugin/config/element")}, "plugin/portset imports plugin/config/element"},
 		{"unknown package", listed{ImportPath: "plugin/novelty"}, "no rule"},
 		{"core on BGP through others", listed{ImportPath: "plugin/announce", Deps: list("github.com/osrg/gobgp/v3/pkg/server")}, "is core and depends on"},
 		{"core on our PCP", listed{ImportPath: "plugin/lease", Deps: ours("pcp/pcpmsg")}, "is core and depends on"},
