@@ -33,7 +33,11 @@ func (s State) String() string {
 type Health struct {
 	State State
 	// Incarnation differs from every earlier one after the data plane lost its
-	// softwires or its configuration. It is at least 1 when State is StateUp.
+	// softwires or its configuration. It is zero while the data plane cannot be
+	// programmed (not started, not connected), and then State is StateDown. It
+	// may come back unchanged when nothing was lost. With StateDown and another
+	// Incarnation than zero nothing is forwarded (a link is down, say), but
+	// programming goes on.
 	Incarnation uint64
 	// Reason is why State is not StateUp, in words for an operator.
 	Reason string
@@ -57,7 +61,7 @@ type Granularity uint8
 // The granularities of SoftwireCounters.
 const (
 	PerNothing  Granularity = iota // there are no rows
-	PerAddress                     // one row per IPv4 address; Key.PortSet is zero
+	PerAddress                     // one row per IPv4 address; Key.PortSet is the zero PortSet
 	PerSoftwire                    // one row per softwire
 )
 
@@ -88,7 +92,7 @@ type Counters struct {
 // Event is one named counter.
 type Event struct {
 	Name    string // for example "drop-unbound-address"
-	Drop    bool   // whether the counted packets were dropped
+	Drop    bool   // whether the counted packets were dropped; each packet once
 	Packets uint64
 }
 

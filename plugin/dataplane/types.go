@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -40,7 +41,9 @@ type OpKind uint8
 // The kinds of Op.
 const (
 	// Put makes the data plane forward for a softwire, replacing one of the
-	// same key.
+	// same key: from the moment of its result the lwB4 it replaced is refused.
+	// It never takes ports from a softwire of another key: while one that is
+	// programmed overlaps it, its outcome is not Programmed.
 	Put OpKind = iota
 	// Remove ends it. Only the softwire's key counts. From the moment of its
 	// result no packet is forwarded for the key.
@@ -71,9 +74,13 @@ type Outcome uint8
 const (
 	// Programmed: the data plane forwards as the Op asked.
 	Programmed Outcome = iota
-	// Retryable: it does not now, and the same Op may succeed later.
+	// Retryable: it does not now, and the same Op may succeed later. This is
+	// also the outcome of a Put whose ports another softwire still holds, or
+	// that lies outside the configured Network.
 	Retryable
-	// Unsupported: this data plane will never do it; it must not be retried.
+	// Unsupported: this incarnation of the data plane will never do it for this
+	// softwire beside the others of its IPv4 address. It must not be retried
+	// before one of those, or the incarnation, has changed.
 	Unsupported
 )
 
@@ -89,6 +96,10 @@ func (o Outcome) String() string {
 	}
 	return fmt.Sprintf("outcome %d", uint8(o))
 }
+
+// ErrUnsupported reports a Network that a data plane can never be configured
+// with.
+var ErrUnsupported = errors.New("not supported by this data plane")
 
 // Result is the outcome of one Op. Err says why it was not programmed, in
 // words for an operator; it is nil when it was.
