@@ -47,10 +47,18 @@ func TestParamsFor(t *testing.T) {
 
 func TestNewRefusesWidePSID(t *testing.T) {
 	for _, p := range allParams(t) {
-		for psid := range 65536 {
-			_, err := New(p, uint16(psid))
-			if fits := psid < power(int(p.Length())); fits != (err == nil) || !fits && !errors.Is(err, ErrPSID) {
+		sets := power(int(p.Length()))
+		for psid := range sets {
+			if _, err := New(p, uint16(psid)); err != nil {
 				t.Fatalf("New(%v, %d): %v", p, psid, err)
+			}
+		}
+		for _, psid := range []int{sets, sets + 1, 65535} {
+			if psid < sets || psid > 65535 {
+				continue // no PSID is too wide for 16 bits
+			}
+			if _, err := New(p, uint16(psid)); !errors.Is(err, ErrPSID) {
+				t.Fatalf("New(%v, %d): %v, want ErrPSID", p, psid, err)
 			}
 		}
 	}
