@@ -1,0 +1,128 @@
+package netlab
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+)
+
+// End is one end of a link.
+type End struct {
+	Node  *Namespace
+	Name  string         // the interface's, at most 15 characters
+	Addrs []netip.Prefix // addresses with the length of their subnet
+}
+
+// DefaultMTU is that of new links, in octets.
+const DefaultMTU = 1500
+
+// Connect joins two nodes by a link, a veth pair that is up.
+func (l *Lab) Connect(a, b End) error {
+	if err := connect(a, b); err != nil {
+		return fmt.Errorf("link %s:%s to %s:%s: %w", a.Node, a.Name, b.Node, b.Name, err)
+	}
+	return nil
+}
+
+func connect(a, b End) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = a.Name, DefaultMTU
+	pair := &netlink.Veth{
+		LinkAttrs: attrs, PeerName: b.Name, PeerMTU: DefaultMTU, PeerNamespace: netlink.NsFd(int(b.Node.handle)),
+	}
+	if err := a.Node.links.LinkAdd(pair); err != nil {
+		return err
+	}
+	for _, end := range []End{a, b} {
+		for _, addr := range end.Addrs {
+			if err := end.Node.Address(end.Name, addr); err != nil {
+				return err
+			}
+		}
+		link, err := end.Node.links.LinkByName(end.Name)
+		if err != nil {
+			return err
+		}
+		if err := end.Node.links.LinkSetUp(link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Address adds an address to an interface. It is usable at once.
+func (n *Namespace) Address(iface string, addr netip.Prefix) error {
+	link, err := n.links.LinkByName(iface)
+	if err != nil {
+		return fmt.Errorf("%s: interface %s: %w", n, iface, err)
+	}
+	entry := &netlink.Addr{IPNet: ipNet(addr)}
+	if addr.Addr().Is6() {
+		entry.Flags = ifaNoDAD
+	}
+	if err := n.links.AddrAdd(link, entry); err != nil {
+		return fmt.Errorf("%s: interface %s: address %s: %w", n, iface, addr, err)
+	}
+	return nil
+}
+
+// ifaNoDAD is IFA_F_NODAD of linux/if_addr.h.
+const ifaNoDAD = 0x02
+
+// Route adds a route to a neighbour on one of the node's links.
+func (n *Namespace) Route(to netip.Prefix, via netip.Addr) error {
+	err := n.links.RouteAdd(&netlink.Route{Dst: ipNet(to), Gw: net.IP(via.AsSlice())})
+	if err != nil {
+		return fmt.Errorf("%s: route to %s via %s: %w", n, to, via, err)
+	}
+	return nil
+}
+
+// SetMTU changes the MTU of an interface in octets; the other end keeps its
+// own.
+func (n *Namespace) SetMTU(iface string, mtu int) error {
+	link, err := n.links.LinkByName(iface)
+	if err == nil {
+		err = n.links.LinkSetMTU(link, mtu)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: interface %s: mtu %d: %w", n, iface, mtu, err)
+	}
+	return nil
+}
+
+// SetUp brings an interface up or down.
+func (n *Namespace) SetUp(iface string, up bool) error {
+	link, err := n.links.LinkByName(iface)
+	switch {
+	case err != nil:
+	case up:
+		err = n.links.LinkSetUp(link)
+	default:
+		err = n.links.LinkSetDown(link)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: interface %s: up %t: %w", n, iface, up, err)
+	}
+	return nil
+}
+
+// Interfaces names the node's interfaces.
+func (n *Namespace) Interfaces() ([]string, error) {
+	links, err := n.links.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("%s: interfaces: %w", n, err)
+	}
+	names := make([]string, len(links))
+	for i, link := range links {
+		names[i] = link.Attrs().Name
+	}
+	return names, nil
+}
+
+// ipNet adapts a prefix, with the host bits it has, to package netlink.
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
