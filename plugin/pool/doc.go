@@ -1,0 +1,5 @@
+// Package pool owns the definition of IPv4 pools: which addresses are shared,
+// how their ports are split, and behind which BR address (RFC 7596 section 5.1
+// calls these the elements that each lwB4 is provisioned with). Whoever gives
+// out, programs or announces addresses does so by pool.
+package pool
