@@ -65,7 +65,7 @@ func (s Softwire) String() string {
 // holds. The error wraps ErrAddress.
 func (s Softwire) Validate() error {
 	switch {
-	case !s.IPv4.Is4() || s.IPv4.IsUnspecified() || s.IPv4.IsMulticast() || s.IPv4 == broadcast:
+	case !s.IPv4.Is4() || !s.IPv4.IsGlobalUnicast():
 		return fmt.Errorf("softwire %s: %w: the IPv4 address must be IPv4 unicast", s, ErrAddress)
 	case !usable6(s.B4):
 		return fmt.Errorf("softwire %s: %w: the lwB4 address must be global IPv6 unicast", s, ErrAddress)
@@ -75,11 +75,8 @@ func (s Softwire) Validate() error {
 	return nil
 }
 
-var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
 // usable6 is the addresses that may stand in an outer header. Link-local ones
 // cannot be routed to, and a 4-mapped one would be an IPv4 address in disguise.
 func usable6(a netip.Addr) bool {
-	return a.Is6() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() &&
-		!a.IsMulticast() && !a.IsLoopback() && !a.IsLinkLocalUnicast()
+	return a.Is6() && !a.Is4In6() && a.Zone() == "" && a.IsGlobalUnicast()
 }

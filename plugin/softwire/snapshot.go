@@ -1,0 +1,172 @@
+package softwire
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"iter"
+	"math/bits"
+	"net/netip"
+)
+
+// Snapshot is the content of a Table at one moment. It never changes, and any
+// number of goroutines may read it. One that is no longer wanted should not be
+// kept: it holds the memory of what the table has replaced since.
+type Snapshot struct {
+	addresses *node[address]
+	links     *node[link]
+	brs       *brSet
+	seed      maphash.Seed
+	count     int
+	slots     int
+}
+
+// Match is the softwire that a packet belongs to.
+type Match struct {
+	B4    *[16]byte // the lwB4's address, network byte order; not to be written to
+	BR    *[16]byte // the BR address, likewise
+	Slot  uint32    // see Snapshot.Slots
+	Whole bool      // the softwire has the whole IPv4 address
+}
+
+// Len is the number of softwires.
+func (s *Snapshot) Len() int { return s.count }
+
+// Lookup finds the softwire that holds port of the IPv4 address ip. It does not
+// allocate.
+func (s *Snapshot) Lookup(ip [4]byte, port uint16) (Match, bool) {
+	a := s.address(binary.BigEndian.Uint32(ip[:]))
+	if a == nil {
+		return Match{}, false
+	}
+	var e *entry
+	params := a.params
+	if a.crowd != nil {
+		e, params = a.crowd.holder(port)
+	} else if psid, ok := params.PSID(port); ok {
+		e = a.block.entry(psid)
+	}
+	if e == nil {
+		return Match{}, false
+	}
+	return Match{B4: &e.b4, BR: &s.brs.list[e.br], Slot: e.slot, Whole: params.Whole()}, true
+}
+
+// address is the one walk of the trie that packets wait for, so it is written
+// out instead of using node.find.
+func (s *Snapshot) address(ip uint32) *address {
+	k := addressKey(ip).lo
+	n := s.addresses
+	for n != nil {
+		// Only digits of lo tell addresses apart, so n.level is one of them.
+		bit := uint64(1) << (k >> (digitBits * (trieLevels - 1 - n.level)) & digitMask)
+		if n.leafBits&bit != 0 {
+			a := &n.leaves[bits.OnesCount64(n.leafBits&(bit-1))]
+			if a.ip != ip {
+				return nil
+			}
+			return a
+		}
+		if n.childBits&bit == 0 {
+			return nil
+		}
+		n = n.children[bits.OnesCount64(n.childBits&(bit-1))]
+	}
+	return nil
+}
+
+// Address reports whether there is any softwire on the IPv4 address ip.
+func (s *Snapshot) Address(ip [4]byte) bool {
+	return s.address(binary.BigEndian.Uint32(ip[:])) != nil
+}
+
+// Get returns the softwire with the key k.
+func (s *Snapshot) Get(k Key) (Softwire, bool) {
+	at, ok := locate(k)
+	if !ok {
+		return Softwire{}, false
+	}
+	e := s.entry(at)
+	if e == nil {
+		return Softwire{}, false
+	}
+	return s.softwire(at, e), true
+}
+
+// Slot returns the slot of the softwire with the key k.
+func (s *Snapshot) Slot(k Key) (uint32, bool) {
+	at, ok := locate(k)
+	if !ok {
+		return 0, false
+	}
+	e := s.entry(at)
+	if e == nil {
+		return 0, false
+	}
+	return e.slot, true
+}
+
+// Slots bounds the slots in use: all are below it. Slots are small numbers to
+// index arrays by, one per softwire. A softwire keeps its slot while its key is
+// in the table, whatever its addresses become. The slot of one that is removed
+// goes to another no sooner than in the next batch.
+func (s *Snapshot) Slots() int { return s.slots }
+
+// HasB4 reports whether ip is the lwB4 address of any softwire.
+func (s *Snapshot) HasB4(ip [16]byte) bool {
+	found := false
+	s.eachOfB4(ip, func(locator, *entry) bool {
+		found = true
+		return false
+	})
+	return found
+}
+
+// HasBR reports whether ip is the BR address of any softwire.
+func (s *Snapshot) HasBR(ip [16]byte) bool {
+	_, ok := s.brs.index[ip]
+	return ok
+}
+
+// ByB4 yields the softwires of one lwB4, ordered by Key.Compare.
+func (s *Snapshot) ByB4(b4 netip.Addr) iter.Seq[Softwire] {
+	return func(yield func(Softwire) bool) {
+		if !usable6(b4) {
+			return
+		}
+		s.eachOfB4(b4.As16(), func(at locator, e *entry) bool { return yield(s.softwire(at, e)) })
+	}
+}
+
+// All yields the softwires ordered by Key.Compare.
+func (s *Snapshot) All() iter.Seq[Softwire] {
+	return func(yield func(Softwire) bool) {
+		s.addresses.each(func(a *address) bool {
+			return a.each(func(at locator, e *entry) bool { return yield(s.softwire(at, e)) })
+		})
+	}
+}
+
+// eachOfB4 calls visit with the softwires of one lwB4 until it returns false.
+func (s *Snapshot) eachOfB4(b4 [16]byte, visit func(locator, *entry) bool) {
+	hash := hashB4(s.seed, &b4)
+	s.links.under(link{hash: hash}.trieKey(), hashDigits).each(func(l *link) bool {
+		// Others may have the same hash, or be alone on the way to it.
+		if l.hash != hash {
+			return true
+		}
+		e := s.entry(l.at())
+		return e.b4 != b4 || visit(l.at(), e)
+	})
+}
+
+func (s *Snapshot) entry(at locator) *entry {
+	a := s.address(at.ip())
+	if a == nil {
+		return nil
+	}
+	return a.entry(at)
+}
+
+func (s *Snapshot) softwire(at locator, e *entry) Softwire {
+	return softwireAt(at, &e.b4, &s.brs.list[e.br])
+}
