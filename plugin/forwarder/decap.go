@@ -1,0 +1,227 @@
+package forwarder
+
+import (
+	"encoding/binary"
+
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+)
+
+// pcpPort is where PCP servers listen (RFC 6887 section 19.1).
+const pcpPort = 5351
+
+// fromIPv6 processes a packet from the access network.
+func (w *Worker) fromIPv6(p packet) {
+	var h header6
+	if event, ok := parse6(p.bytes(), &h); !ok {
+		w.drop(event)
+		return
+	}
+	p = p.trim(h.total)
+	if len(w.set.Filters.IPv6In) > 0 && refuses(w.set.Filters.IPv6In, addr6(h.src[:]), addr6(h.dst[:]), h.next) {
+		w.drop(DropIPv6Filter)
+		return
+	}
+	if martianSource6(&h.src) {
+		w.drop(DropIPv6Martian)
+		return
+	}
+	if !w.isBR(&h.dst) {
+		w.drop(DropNotBR)
+		return
+	}
+	if h.fragment {
+		if !w.reassemble6(&p, &h) {
+			return
+		}
+	}
+	switch h.next {
+	case protoIPv4:
+		w.decap(p, &h)
+	case protoICMPv6:
+		w.icmp6(p, &h)
+	case protoUDP:
+		w.udp6(p, &h)
+	default:
+		w.drop(DropIPv6Protocol)
+	}
+}
+
+// udp6 hands PCP over plain IPv6 to the control logic.
+func (w *Worker) udp6(p packet, h *header6) {
+	datagram := p.bytes()[h.payload:]
+	if len(datagram) < 8 || binary.BigEndian.Uint16(datagram[2:]) != pcpPort {
+		w.drop(DropIPv6Protocol)
+		return
+	}
+	w.exception(dataplane.ReasonPCP, ExceptionPCP, p.bytes())
+}
+
+// exception hands a packet from the IPv6 side to the control logic.
+func (w *Worker) exception(reason dataplane.Reason, event Event, b []byte) {
+	if w.tracer != nil {
+		w.count(event)
+		w.tracer.step("handed to the control logic")
+		return
+	}
+	if !w.shared.exceptions.offer(dataplane.SideIPv6, reason, b) {
+		w.drop(DropExceptionQueue)
+		return
+	}
+	w.count(event)
+}
+
+// decap takes the IPv4 packet out of a softwire and sends it on.
+func (w *Worker) decap(p packet, outer *header6) {
+	var h header4
+	inner := p.from(outer.payload)
+	if _, ok := parse4(inner.bytes(), &h); !ok {
+		w.drop(DropInnerMalformed)
+		return
+	}
+	inner = inner.trim(h.total)
+	// Before the binding check: a lwB4 asks for its first binding this way.
+	if isPCP(inner.bytes(), &h) {
+		w.exception(dataplane.ReasonPCPSoftwire, ExceptionPCPSoftwire, p.bytes())
+		return
+	}
+	from := origin{hairpin: true}
+	var ok bool
+	if from.softwire, ok = w.source(&inner, &h, p, outer); !ok {
+		return
+	}
+	if w.tracer != nil {
+		w.tracer.match("source", h.src, &from.softwire)
+	}
+	if martianDestination4(h.dst) {
+		w.drop(DropInnerMartian)
+		return
+	}
+	if h.proto == protoICMP && !w.set.ICMPv4.FromB4 && h.dst != w.set.own4 {
+		w.drop(DropICMPv4Policy)
+		return
+	}
+	// RFC 6040 section 4.2.
+	tos, ok := decapECN(h.tos, outer.tclass)
+	if !ok {
+		w.drop(DropECN)
+		return
+	}
+	if tos != h.tos {
+		setTOS(inner.bytes(), tos)
+		h.tos = tos
+	}
+	if h.dst == w.set.own4 {
+		w.local4(inner, &h, &from)
+		return
+	}
+	if h.ttl <= 1 {
+		w.drop(DropTTL)
+		w.timeExceeded(inner, &h, &from)
+		return
+	}
+	if w.ours4(h.dst) {
+		w.hairpin(inner, &h, &from)
+		return
+	}
+	w.forward4(inner, &h, &from)
+}
+
+// hairpin sends a packet from one softwire into another (RFC 7596 section 6.2:
+// MUST be supported, and configurable).
+func (w *Worker) hairpin(inner packet, h *header4, from *origin) {
+	if !w.set.Hairpin {
+		w.drop(DropHairpin)
+		return
+	}
+	decrementTTL(inner.bytes())
+	h.ttl--
+	w.shared.counters.softwires.add(from.softwire.Slot, fromB4, h.total)
+	w.encap(inner, h, from)
+}
+
+// forward4 sends a packet out of a softwire to the IPv4 side.
+func (w *Worker) forward4(inner packet, h *header4, from *origin) {
+	decrementTTL(inner.bytes())
+	h.ttl--
+	if w.set.ClampMSS && h.proto == protoTCP && !h.fragmented() && clampMSS(inner.bytes(), h, w.set.mss) {
+		w.count(ClampedMSS)
+	}
+	if h.total > w.set.IPv4MTU {
+		if h.df && !w.set.IgnoreDF {
+			w.drop(DropTooBig)
+			w.tooBig(inner, h, from, w.set.IPv4MTU)
+			return
+		}
+		w.tally.decapsulated.add(h.total)
+		w.shared.counters.softwires.add(from.softwire.Slot, fromB4, h.total)
+		w.fragment4(inner, h)
+		return
+	}
+	w.tally.decapsulated.add(h.total)
+	w.shared.counters.softwires.add(from.softwire.Slot, fromB4, h.total)
+	w.emit4(inner.bytes())
+}
+
+// source finds the softwire that inner came out of and validates that it may:
+// outer source, outer destination, inner address and inner port (RFC 7596
+// section 6.2). It makes the packet whole first when its port is not in every
+// fragment. p is the packet with the outer header.
+func (w *Worker) source(inner *packet, h *header4, p packet, outer *header6) (from softwire.Match, ok bool) {
+	if h.fragmented() {
+		if from, ok = w.table.Lookup(h.src, 0); !ok || !from.Whole {
+			// Memory is given only to those who have a softwire.
+			if !w.table.HasB4(outer.src) || !w.table.Address(h.src) {
+				w.refuse(p, outer, DropInnerSource)
+				return from, false
+			}
+			if !w.reassemble4(inner, h, outer) {
+				return from, false
+			}
+		}
+	}
+	port, event, hasPort := portOf(inner.bytes(), h, fromB4)
+	from, ok = w.table.Lookup(h.src, port)
+	if !hasPort && !(ok && from.Whole) {
+		if !w.table.Address(h.src) {
+			event = DropInnerSource
+		}
+		w.refuse(p, outer, event)
+		return from, false
+	}
+	if mutate := w.set.mutation.innerPort; !ok && mutate != nil {
+		from, ok = mutate(w.table, h.src, outer.src)
+	}
+	switch {
+	case !ok && !w.table.Address(h.src):
+		w.refuse(p, outer, DropInnerSource)
+	case !ok:
+		w.refuse(p, outer, DropInnerPort)
+	case *from.B4 != outer.src && !w.set.mutation.outerSource:
+		w.refuse(p, outer, DropOuterSource)
+	case *from.BR != outer.dst && !w.set.mutation.outerDestination:
+		w.refuse(p, outer, DropOuterDestination)
+	default:
+		return from, true
+	}
+	return from, false
+}
+
+// refuse drops a packet that did not come out of a softwire of its sender.
+func (w *Worker) refuse(p packet, outer *header6, event Event) {
+	w.drop(event)
+	switch event {
+	case DropInnerSource, DropInnerPort, DropOuterSource, DropOuterDestination:
+		w.policyError(p, outer)
+	}
+}
+
+// isPCP reports whether an IPv4 packet in a softwire is PCP to the lwAFTR: to
+// 192.0.0.1, and from an address that only the lwB4 itself has, so that hosts
+// behind it cannot speak for it (RFC 6333 section 5.7, RFC 6887 section 19.1).
+func isPCP(b []byte, h *header4) bool {
+	return h.dst == [4]byte{192, 0, 0, 1} &&
+		h.src[0] == 192 && h.src[1] == 0 && h.src[2] == 0 && h.src[3]&^7 == 0 &&
+		h.proto == protoUDP && !h.fragmented() && h.total >= h.length+8 &&
+		binary.BigEndian.Uint16(b[h.length+2:]) == pcpPort
+}
