@@ -54,7 +54,8 @@ bench: build ## Measure, beside peers from the same run; also in build/bench.jso
 	@$(AS_ROOT) $(BUILD)/bench -o $(BUILD)/bench.json
 
 vectors: ## Run the packet cases of the folder LW4O6_VECTORS names.
-	@go run ./integration/vectors/run
+	@go build -o $(BUILD)/vectors ./integration/vectors/run
+	@$(BUILD)/vectors
 
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
 	@.ci/fuzz $(FUZZTIME)
