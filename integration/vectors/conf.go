@@ -57,9 +57,9 @@ type Setup struct {
 	DropIn      [2]bool // a filter drops all that comes from a side
 	DropOut     [2]bool // a filter drops all that leaves to a side
 	ErrorRate   [2]int  // errors per second to a side
-	// Reassembly limits on the sides that packets go in.
-	MaxFragments int // of one packet
-	MaxPackets   int // incomplete at a time
+	// Reassembly limits of what comes from a side.
+	MaxFragments [2]int // of one packet
+	MaxPackets   [2]int // incomplete at a time
 }
 
 // Network is the addresses that are the lwAFTR's in this setup.
@@ -79,8 +79,8 @@ func (s Setup) Network() dataplane.Network {
 	return n
 }
 
-// setup translates c for a case whose packets go in on the sides given.
-func (c conf) setup(fromIPv4, fromIPv6 bool) (Setup, error) {
+// setup translates c.
+func (c conf) setup() (Setup, error) {
 	if !c.ExtIf.IP.Is4() {
 		return Setup{}, fmt.Errorf("ext_if.ip: %s is no IPv4 address", c.ExtIf.IP)
 	}
@@ -108,12 +108,11 @@ func (c conf) setup(fromIPv4, fromIPv6 bool) (Setup, error) {
 		side dataplane.Side
 		name string
 		conf confSide
-		used bool
 	}{
-		{dataplane.SideIPv4, "external", c.External, fromIPv4},
-		{dataplane.SideIPv6, "internal", c.Internal, fromIPv6},
+		{dataplane.SideIPv4, "external", c.External},
+		{dataplane.SideIPv6, "internal", c.Internal},
 	} {
-		if err := s.side(side.side, side.conf, side.used); err != nil {
+		if err := s.side(side.side, side.conf); err != nil {
 			return Setup{}, fmt.Errorf("%s.%w", side.name, err)
 		}
 	}
@@ -121,7 +120,7 @@ func (c conf) setup(fromIPv4, fromIPv6 bool) (Setup, error) {
 }
 
 // side translates the settings of one side.
-func (s *Setup) side(side dataplane.Side, c confSide, used bool) error {
+func (s *Setup) side(side dataplane.Side, c confSide) error {
 	s.AcceptICMP[side] = c.AllowIncomingICMP
 	s.SendErrors[side] = c.GenerateICMPErrors
 	var err error
@@ -138,19 +137,9 @@ func (s *Setup) side(side dataplane.Side, c confSide, used bool) error {
 	if c.MaxFragments < 1 || c.MaxPackets < 1 {
 		return fmt.Errorf("max_fragments_per_packet %d, max_packets %d: at least 1 each", c.MaxFragments, c.MaxPackets)
 	}
-	if used {
-		s.MaxFragments = least(s.MaxFragments, c.MaxFragments)
-		s.MaxPackets = least(s.MaxPackets, c.MaxPackets)
-	}
+	s.MaxFragments[side] = c.MaxFragments
+	s.MaxPackets[side] = c.MaxPackets
 	return nil
-}
-
-// least is the smaller limit; 0 is none yet.
-func least(a, b int) int {
-	if a == 0 {
-		return b
-	}
-	return min(a, b)
 }
 
 // dropsAll translates a filter, which is an expression of what passes.

@@ -138,7 +138,7 @@ func (c *Case) fill(r rawCase, confs map[string]json.RawMessage, capture func(st
 	if err := json.Unmarshal(raw, &conf); err != nil {
 		return fmt.Errorf("conf %s: %w", r.Conf, err)
 	}
-	setup, err := conf.setup(len(c.In[dataplane.SideIPv4]) > 0, len(c.In[dataplane.SideIPv6]) > 0)
+	setup, err := conf.setup()
 	if err != nil {
 		return fmt.Errorf("conf %s: %w", r.Conf, err)
 	}

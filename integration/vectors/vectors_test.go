@@ -137,7 +137,7 @@ func TestLoad(t *testing.T) {
 	if len(s.Softwires) != 2 || s.Softwires[1].String() != "178.51.100.7 psid 0/6/4 lwB4 2001:db8::b4 BR 2001:db8::af" {
 		t.Errorf("softwires %v", s.Softwires)
 	}
-	if s.IPv4MTU != 1460 || s.TunnelMTU != 1500 || !s.Hairpin || s.MaxFragments != 40 || s.ErrorRate != [2]int{300000, 3000} {
+	if s.IPv4MTU != 1460 || s.TunnelMTU != 1500 || !s.Hairpin || s.MaxFragments != [2]int{40, 2} || s.MaxPackets != [2]int{20000, 20000} || s.ErrorRate != [2]int{300000, 3000} {
 		t.Errorf("setup %+v", s)
 	}
 	if !s.AcceptICMP[dataplane.SideIPv4] || s.AcceptICMP[dataplane.SideIPv6] || s.SendErrors[dataplane.SideIPv4] || !s.SendErrors[dataplane.SideIPv6] {

@@ -82,8 +82,10 @@ func config(s vectors.Setup) forwarder.Config {
 		IPv4In: dropAll(s.DropIn[v4]), IPv4Out: dropAll(s.DropOut[v4]),
 		IPv6In: dropAll(s.DropIn[v6]), IPv6Out: dropAll(s.DropOut[v6]),
 	}
-	c.Reassembly.MaxFragments = s.MaxFragments
-	c.Reassembly.MaxPackets = s.MaxPackets
+	c.Reassembly.IPv4.MaxFragments = s.MaxFragments[v4]
+	c.Reassembly.IPv4.MaxPackets = s.MaxPackets[v4]
+	c.Reassembly.IPv6.MaxFragments = s.MaxFragments[v6]
+	c.Reassembly.IPv6.MaxPackets = s.MaxPackets[v6]
 	return c
 }
 

@@ -112,7 +112,7 @@ func ownSetup(t *testing.T) vectors.Setup {
 		IPv4Address: netip.MustParseAddr("192.0.2.254"),
 		BRAddress:   br,
 		IPv4MTU:     1500, TunnelMTU: 1500,
-		MaxFragments: 40, MaxPackets: 100,
+		MaxFragments: [2]int{40, 40}, MaxPackets: [2]int{100, 100},
 	}
 }
 
