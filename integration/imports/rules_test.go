@@ -22,23 +22,25 @@ var rules = []rule{
 	{pkg: "plugin/dataplane", may: list("plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/dataplane/...", may: list("plugin/dataplane", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/config/element", stdOnly: true, core: true},
-	{pkg: "plugin/config/...", may: list("plugin/config/...", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/pool", may: list("plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/config/...", may: list("plugin/config/...", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 
 	// Cutting and reassembly are bytes in, bytes out; netio moves packets and
 	// does not know what becomes of them.
-	{pkg: "plugin/forwarder/fragment", stdOnly: true, core: true},
-	{pkg: "plugin/forwarder/reassembly", stdOnly: true, core: true},
+	{pkg: "plugin/forwarder/checksum", stdOnly: true, core: true},
+	{pkg: "plugin/forwarder/fragment", may: list("plugin/forwarder/checksum"), stdOnly: true, core: true},
+	{pkg: "plugin/forwarder/reassembly", may: list("plugin/forwarder/checksum"), stdOnly: true, core: true},
 	{pkg: "plugin/forwarder/netio/...", may: list("plugin/forwarder/netio/...", "plugin/dataplane"), core: true},
 	{pkg: "plugin/forwarder", may: list("plugin/forwarder/...", "plugin/dataplane", "plugin/softwire", "plugin/portset"), core: true},
 
-	{pkg: "plugin/reconcile", may: list("plugin/dataplane", "plugin/softwire", "plugin/portset"), core: true},
-	{pkg: "plugin/lease", may: list("plugin/softwire", "plugin/portset"), core: true},
-	{pkg: "plugin/store/...", may: list("plugin/store", "plugin/lease", "plugin/softwire", "plugin/portset"), core: true},
-	{pkg: "plugin/provision", may: list("plugin/lease", "plugin/store", "plugin/reconcile", "plugin/softwire", "plugin/portset"), core: true},
-	{pkg: "plugin/announce", may: list("plugin/reconcile", "plugin/lease", "plugin/softwire", "plugin/portset"), core: true},
-	{pkg: "plugin/control/api", may: list("plugin/softwire", "plugin/portset"), core: true},
-	{pkg: "plugin/control", may: list("plugin/control/api", "plugin/provision", "plugin/announce", "plugin/dataplane", "plugin/softwire", "plugin/portset"), core: true},
-	{pkg: "plugin/metrics", may: list("plugin/dataplane", "plugin/reconcile", "plugin/lease", "plugin/provision", "plugin/announce", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/reconcile", may: list("plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/lease", may: list("plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/store/...", may: list("plugin/store", "plugin/lease", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/provision", may: list("plugin/lease", "plugin/store", "plugin/reconcile", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/announce", may: list("plugin/reconcile", "plugin/lease", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/control/api", may: list("plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/control", may: list("plugin/control/api", "plugin/provision", "plugin/announce", "plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/metrics", may: list("plugin/dataplane", "plugin/reconcile", "plugin/lease", "plugin/provision", "plugin/announce", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 
 	// The composition root takes everything, and so is not core.
 	{pkg: "plugin", may: list("plugin/...", "vppdrv", "pcp", "bgp", "coredhcp-plugin/...")},
