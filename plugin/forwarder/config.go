@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/forwarder/reassembly"
 )
 
 // Config is what an operator decides about forwarding. Every field may be
@@ -31,9 +32,8 @@ type Config struct {
 	ICMPv4  ICMPv4Config  `yaml:"icmpv4"`
 	ICMPv6  ICMPv6Config  `yaml:"icmpv6"`
 	Filters FiltersConfig `yaml:"filters"`
-	// Reassembly bounds what is held of incomplete packets, for each worker and
-	// each side.
-	Reassembly ReassemblyConfig `yaml:"reassembly"`
+	// Reassembly bounds what each worker holds of incomplete packets.
+	Reassembly FragmentsConfig `yaml:"reassembly"`
 	// ExceptionQueue is how many packets may wait for the control logic.
 	ExceptionQueue int `yaml:"exception-queue"`
 }
@@ -67,12 +67,44 @@ type RateConfig struct {
 	PerDestination int `yaml:"per-destination"`
 }
 
+// FragmentsConfig bounds what is held of incomplete packets from each side.
+type FragmentsConfig struct {
+	IPv4 ReassemblyConfig `yaml:"ipv4"`
+	// IPv6 is for tunnel packets, and for IPv4 fragments inside softwires.
+	IPv6 ReassemblyConfig `yaml:"ipv6"`
+}
+
 // ReassemblyConfig bounds what is held of incomplete packets.
 type ReassemblyConfig struct {
-	MaxPackets   int           `yaml:"max-packets"`
-	MaxFragments int           `yaml:"max-fragments"` // of one packet
-	MaxBytes     int           `yaml:"max-bytes"`
-	Timeout      time.Duration `yaml:"timeout"`
+	MaxPackets     int           `yaml:"max-packets"`
+	MaxFragments   int           `yaml:"max-fragments"`   // of one packet
+	MaxBytes       int           `yaml:"max-bytes"`       // of all of them
+	Timeout        time.Duration `yaml:"timeout"`         // of one packet
+	PerSource      int           `yaml:"per-source"`      // packets; 0 is no limit
+	PerDestination int           `yaml:"per-destination"` // packets; 0 is no limit
+}
+
+func (c ReassemblyConfig) config() reassembly.Config {
+	return reassembly.Config{
+		MaxContexts:           c.MaxPackets,
+		MaxFragmentsPerPacket: c.MaxFragments,
+		MaxBytes:              c.MaxBytes,
+		Timeout:               c.Timeout,
+		PerSource:             c.PerSource,
+		PerDestination:        c.PerDestination,
+	}
+}
+
+func defaultReassembly() ReassemblyConfig {
+	d := reassembly.DefaultConfig()
+	return ReassemblyConfig{
+		MaxPackets:     d.MaxContexts,
+		MaxFragments:   d.MaxFragmentsPerPacket,
+		MaxBytes:       d.MaxBytes,
+		Timeout:        d.Timeout,
+		PerSource:      d.PerSource,
+		PerDestination: d.PerDestination,
+	}
 }
 
 // DefaultConfig is the Config of an operator who says nothing.
@@ -95,9 +127,7 @@ func DefaultConfig() Config {
 			Relay: true, Policy: true,
 			Rate: RateConfig{Total: 1000, PerDestination: 10},
 		},
-		Reassembly: ReassemblyConfig{
-			MaxPackets: 4096, MaxFragments: 48, MaxBytes: 32 << 20, Timeout: 2 * time.Second,
-		},
+		Reassembly:     FragmentsConfig{IPv4: defaultReassembly(), IPv6: defaultReassembly()},
 		ExceptionQueue: 1024,
 	}
 }
@@ -130,11 +160,18 @@ func (c Config) Validate() error {
 	between("icmpv4.rate.per-destination", c.ICMPv4.Rate.PerDestination, 0, maxRate)
 	between("icmpv6.rate.total", c.ICMPv6.Rate.Total, 0, maxRate)
 	between("icmpv6.rate.per-destination", c.ICMPv6.Rate.PerDestination, 0, maxRate)
-	between("reassembly.max-packets", c.Reassembly.MaxPackets, 0, 1<<20)
-	between("reassembly.max-fragments", c.Reassembly.MaxFragments, 1, 1<<13)
-	between("reassembly.max-bytes", c.Reassembly.MaxBytes, 0, 1<<32)
-	check(c.Reassembly.Timeout > 0 && c.Reassembly.Timeout <= time.Minute,
-		"reassembly.timeout", "%s is not between 0s and 1m0s", c.Reassembly.Timeout)
+	for _, side := range []struct {
+		key string
+		ReassemblyConfig
+	}{{"reassembly.ipv4", c.Reassembly.IPv4}, {"reassembly.ipv6", c.Reassembly.IPv6}} {
+		key, r := side.key, side.ReassemblyConfig
+		between(key+".max-packets", r.MaxPackets, 0, 1<<20)
+		between(key+".max-fragments", r.MaxFragments, 1, 1<<13)
+		between(key+".max-bytes", r.MaxBytes, 0, 1<<32)
+		between(key+".per-source", r.PerSource, 0, 1<<20)
+		between(key+".per-destination", r.PerDestination, 0, 1<<20)
+		check(r.Timeout > 0 && r.Timeout <= time.Minute, key+".timeout", "%s is not between 0s and 1m0s", r.Timeout)
+	}
 	between("exception-queue", c.ExceptionQueue, 1, 1<<16)
 	errs = append(errs, c.Filters.validate()...)
 	return errors.Join(errs...)

@@ -178,6 +178,8 @@ func (w *Worker) source(inner *packet, h *header4, p packet, outer *header6) (fr
 			if !w.reassemble4(inner, h, outer) {
 				return from, false
 			}
+			// No error can quote what nobody sent in one piece.
+			p = packet{}
 		}
 	}
 	port, event, hasPort := portOf(inner.bytes(), h, fromB4)

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
-	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/plugin/forwarder/checksum"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 // origin is where an IPv4 packet that is to be encapsulated comes from.

@@ -39,6 +39,7 @@ const (
 	DropHairpin
 	DropFragmentBad
 	DropFragmentOverlap
+	DropFragmentDuplicate
 	DropFragmentLimit
 	DropFragmentTimeout
 	DropExceptionQueue
@@ -150,6 +151,8 @@ func (e Event) text() eventText {
 		return eventText{"drop-fragment-bad", "a fragment with an impossible offset or length"}
 	case DropFragmentOverlap:
 		return eventText{"drop-fragment-overlap", "a fragment that overlaps another; the whole packet is given up"}
+	case DropFragmentDuplicate:
+		return eventText{"drop-fragment-duplicate", "a fragment that is held already"}
 	case DropFragmentLimit:
 		return eventText{"drop-fragment-limit", "a fragment beyond the limits of reassembly"}
 	case DropFragmentTimeout:

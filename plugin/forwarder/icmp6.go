@@ -70,10 +70,10 @@ func (w *Worker) echo6(p packet, h *header6) {
 // section 6.2, ICMPv6 type 1 code 5). The source is the BR address that it sent
 // to, since it must ignore any other (section 5.1).
 func (w *Worker) policyError(p packet, outer *header6) {
-	if !w.set.ICMPv6.Policy {
+	b := p.bytes()
+	if !w.set.ICMPv6.Policy || len(b) == 0 {
 		return
 	}
-	b := p.bytes()
 	// RFC 7596 section 9 and RFC 4443 section 2.4 (f): limited. A subscriber
 	// may use any address of its /64, so that is what counts as destination.
 	if !w.limit6.allow(w.now, binary.BigEndian.Uint64(outer.src[:]), w.set.ICMPv6.Rate) {

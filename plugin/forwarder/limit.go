@@ -31,13 +31,13 @@ type bucket struct {
 }
 
 // take takes a token of a bucket that gains rate tokens a second and holds a
-// tenth of a second's worth, at least one.
+// second's worth: a traceroute sends its probes in bursts.
 func (b *bucket) take(now int64, rate int) bool {
 	if rate <= 0 {
 		return false
 	}
 	period := int64(time.Second) / int64(rate)
-	burst := max(int64(time.Second)/10, period)
+	const burst = int64(time.Second)
 	// Beyond now+burst lies only what a clock that was set back left there.
 	if b.full < now || b.full > now+burst {
 		b.full = now

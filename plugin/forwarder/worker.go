@@ -51,7 +51,7 @@ func (w *Worker) Begin(now time.Time) {
 	}
 	w.out = w.out[:0]
 	w.arena.reset()
-	w.fragments.expire(w)
+	w.expire()
 }
 
 // Packet processes buf[start:end], which came in from side: an IP packet,
