@@ -1,6 +1,7 @@
 package netio
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -32,6 +33,9 @@ func OpenTUN(config DeviceConfig, batch int) (*TUN, error) {
 	}
 	if config.Kind != KindTUN {
 		return nil, fmt.Errorf("%s is not a tun device", config.Kind)
+	}
+	if len(config.Routes) > 0 {
+		return nil, errors.New("the routes to a device without a port are the caller's")
 	}
 	if err := config.validate(dataplane.SideIPv4); err != nil {
 		return nil, fmt.Errorf("device %s: %w", config.Name, err)
@@ -67,7 +71,10 @@ func (t *TUN) open(config DeviceConfig, batch int) error {
 	if err := bringUp(t.handle, link, config.MTU, config.Addresses); err != nil {
 		return err
 	}
-	added := &routes{handle: t.handle, link: link}
+	added, err := newRoutes(t.handle, dataplane.SideIPv4, link.Attrs().Index)
+	if err != nil {
+		return err
+	}
 	return added.set(config.Routes)
 }
 

@@ -21,7 +21,6 @@ func TestTUNWithoutPort(t *testing.T) {
 	config := DeviceConfig{
 		Kind: KindTUN, Name: "alone", MTU: 1400,
 		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
-		Routes:    []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
 	}
 	var tun *TUN
 	n.do(func() {
@@ -29,7 +28,7 @@ func TestTUNWithoutPort(t *testing.T) {
 		tun, err = OpenTUN(config, 8)
 		n.check(err, "open")
 	})
-	conn := n.dial("udp4", "203.0.113.1:9")
+	conn := n.dial("udp4", "192.0.2.9:9")
 	if _, err := conn.Write([]byte("there and back")); err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +83,9 @@ func TestTUNWithoutPortRefuses(t *testing.T) {
 		"no batch":      func() (*TUN, error) { return OpenTUN(good, 0) },
 		"packet device": func() (*TUN, error) { return OpenTUN(DeviceConfig{Kind: KindPacket, Name: "lo"}, 8) },
 		"not a tun":     func() (*TUN, error) { return OpenTUN(DeviceConfig{Name: "lo"}, 8) },
+		"routes": func() (*TUN, error) {
+			return OpenTUN(DeviceConfig{Name: "alone", Routes: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, 8)
+		},
 		"no name":       func() (*TUN, error) { return OpenTUN(DeviceConfig{}, 8) },
 		"foreign family": func() (*TUN, error) {
 			return OpenTUN(DeviceConfig{Name: "alone", Addresses: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/128")}}, 8)
