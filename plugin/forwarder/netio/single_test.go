@@ -86,7 +86,7 @@ func TestTUNWithoutPortRefuses(t *testing.T) {
 		"routes": func() (*TUN, error) {
 			return OpenTUN(DeviceConfig{Name: "alone", Routes: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, 8)
 		},
-		"no name":       func() (*TUN, error) { return OpenTUN(DeviceConfig{}, 8) },
+		"no name": func() (*TUN, error) { return OpenTUN(DeviceConfig{}, 8) },
 		"foreign family": func() (*TUN, error) {
 			return OpenTUN(DeviceConfig{Name: "alone", Addresses: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/128")}}, 8)
 		},
