@@ -32,7 +32,8 @@ type block struct {
 // Nearly every address needs a single block, which is here and saves a step.
 type address struct {
 	block
-	crowd *crowd // all blocks, if there are several; then block has only ip
+	crowd *crowd   // all blocks, if there are several; then block has only ip
+	room  [1]entry // of a block with a single entry, in reach without a step
 }
 
 // crowd is the blocks of an address whose PSIDs are longer than six bits, or
@@ -42,7 +43,7 @@ type crowd struct {
 	blocks []block          // ascending by params and base
 }
 
-func (a address) trieKey() trieKey { return addressKey(a.ip) }
+func (a *address) trieKey() trieKey { return addressKey(a.ip) }
 
 func addressKey(ip uint32) trieKey { return trieKey{lo: uint64(ip)} }
 
@@ -83,11 +84,16 @@ func (a *address) list(room *[1]block) []block {
 	return room[:]
 }
 
-// addressOf is the address of ip with blocks, at least one, which it keeps a
-// copy of.
-func addressOf(ip uint32, blocks []block) address {
+// newAddress returns the address of ip with blocks, at least one, which it
+// keeps a copy of.
+func newAddress(ip uint32, blocks []block) *address {
 	if len(blocks) == 1 {
-		return address{block: blocks[0]}
+		a := &address{block: blocks[0]}
+		if len(a.entries) == 1 {
+			a.room[0] = a.entries[0]
+			a.entries = a.room[:]
+		}
+		return a
 	}
 	c := &crowd{blocks: slices.Clone(blocks)}
 	for i := range blocks {
@@ -95,7 +101,7 @@ func addressOf(ip uint32, blocks []block) address {
 			c.params = append(c.params, p)
 		}
 	}
-	return address{block: block{ip: ip}, crowd: c}
+	return &address{block: block{ip: ip}, crowd: c}
 }
 
 // each calls visit with the softwires in order until it returns false.

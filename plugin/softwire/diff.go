@@ -22,7 +22,7 @@ func Diff(from, to *Snapshot) Change {
 			diffAddress(&c, from, to, x, y)
 		}
 	}
-	diffTries(from.addresses, to.addresses, address.trieKey, visit)
+	addressDiff{visit}.slots(slot[*address]{child: from.addresses}, slot[*address]{child: to.addresses})
 	return c
 }
 

@@ -11,8 +11,8 @@ import (
 // before it is committed, so a batch that is refused is simply dropped.
 type edit struct {
 	batch     *batch
-	next      Snapshot // what the batch makes of the snapshot
-	addresses trieEditor[address]
+	next      *Snapshot // what the batch makes of the snapshot, our own until commit
+	addresses trieEditor[*address]
 	links     trieEditor[link]
 	brs       *brEdit
 	brOf      []uint32 // index in brs of each of the batch's BR addresses
@@ -60,7 +60,7 @@ func (e *edit) address(room []block, ops []op) ([]block, error) {
 	if err := e.checkOverlap(blocks, ops); err != nil {
 		return blocks, err
 	}
-	e.next.addresses = e.addresses.put(e.next.addresses, addressOf(ip, blocks))
+	e.next.addresses = e.addresses.put(e.next.addresses, newAddress(ip, blocks))
 	return blocks, nil
 }
 

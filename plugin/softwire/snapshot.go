@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"iter"
-	"math/bits"
 	"net/netip"
 )
 
@@ -12,7 +11,7 @@ import (
 // number of goroutines may read it. One that is no longer wanted should not be
 // kept: it holds the memory of what the table has replaced since.
 type Snapshot struct {
-	addresses *node[address]
+	addresses *node[*address]
 	links     *node[link]
 	brs       *brSet
 	seed      maphash.Seed
@@ -60,7 +59,7 @@ func (s *Snapshot) address(ip uint32) *address {
 		// Only digits of lo tell addresses apart, so n.level is one of them.
 		bit := uint64(1) << (k >> (digitBits * (trieLevels - 1 - n.level)) & digitMask)
 		if n.leafBits&bit != 0 {
-			a := &n.leaves[bits.OnesCount64(n.leafBits&(bit-1))]
+			a := n.leaves[rank(n.leafBits, bit)]
 			if a.ip != ip {
 				return nil
 			}
@@ -69,7 +68,7 @@ func (s *Snapshot) address(ip uint32) *address {
 		if n.childBits&bit == 0 {
 			return nil
 		}
-		n = n.children[bits.OnesCount64(n.childBits&(bit-1))]
+		n = n.children[rank(n.childBits, bit)]
 	}
 	return nil
 }
@@ -149,7 +148,7 @@ func (s *Snapshot) All() iter.Seq[Softwire] {
 // eachOfB4 calls visit with the softwires of one lwB4 until it returns false.
 func (s *Snapshot) eachOfB4(b4 [16]byte, visit func(locator, *entry) bool) {
 	hash := hashB4(s.seed, &b4)
-	s.links.under(link{hash: hash}.trieKey(), hashDigits).each(func(l *link) bool {
+	s.links.under(link{hash: hash}.trieKey(), hashDigits).each(func(l link) bool {
 		// Others may have the same hash, or be alone on the way to it.
 		if l.hash != hash {
 			return true

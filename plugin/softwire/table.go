@@ -88,11 +88,12 @@ func (t *Table) Replace(all iter.Seq[Softwire]) (Change, error) {
 func (t *Table) apply(b *batch) error {
 	w := &t.write
 	before := t.Snapshot()
+	next := *before
 	w.epoch++
 	e := &edit{
 		batch:     b,
-		next:      *before,
-		addresses: trieEditor[address]{epoch: w.epoch, key: address.trieKey},
+		next:      &next,
+		addresses: trieEditor[*address]{epoch: w.epoch, key: (*address).trieKey},
 		links:     trieEditor[link]{epoch: w.epoch, key: link.trieKey},
 		brs:       newBREdit(before.brs, w.brRefs, w.freeBRs),
 		slots:     slotEdit{free: w.freeSlots, bound: uint32(before.slots)},
@@ -106,6 +107,6 @@ func (t *Table) apply(b *batch) error {
 	e.next.brs, w.brRefs, w.freeBRs = e.brs.commit()
 	e.next.slots = int(e.slots.bound)
 	w.freeSlots = append(e.slots.free, e.slots.freed...)
-	t.snapshot.Store(&e.next)
+	t.snapshot.Store(&next)
 	return nil
 }

@@ -37,53 +37,53 @@ func (k trieKey) divergence(o trieKey) uint8 {
 // which all keys agree is skipped, so that a node below the root has at least
 // two branches, and a key costs as many steps as it takes to tell it apart. The
 // order is that of the keys. A node is not changed after the edit that made it.
-type node[L any] struct {
-	epoch     uint64     // the edit that made the node
-	prefix    trieKey    // any key below; its digits before level are those of all
+type node[L comparable] struct {
 	level     uint8      // the digit that the branches are chosen by
 	leafBits  uint64     // which digits are leaves
 	childBits uint64     // which digits are nodes; disjoint from leafBits
 	leaves    []L        // one per bit of leafBits, ascending
 	children  []*node[L] // one per bit of childBits, ascending
+	prefix    trieKey    // any key below; its digits before level are those of all
+	epoch     uint64     // the edit that made the node
 }
 
 // slot is what stands behind one digit of a node: a leaf, a node or neither.
-type slot[L any] struct {
-	leaf  *L
-	child *node[L]
+type slot[L comparable] struct {
+	leaf   L
+	isLeaf bool
+	child  *node[L] // nil for a leaf
 }
+
+func leafSlot[L comparable](leaf L) slot[L] { return slot[L]{leaf: leaf, isLeaf: true} }
+
+func (s slot[L]) empty() bool { return !s.isLeaf && s.child == nil }
+
+// rank is how many bits of set are below bit: its place in a compact array.
+func rank(set, bit uint64) int { return bits.OnesCount64(set & (bit - 1)) }
 
 func (n *node[L]) slot(digit uint64) slot[L] {
 	bit := uint64(1) << digit
 	switch {
 	case n.leafBits&bit != 0:
-		return slot[L]{leaf: &n.leaves[rank(n.leafBits, bit)]}
+		return leafSlot(n.leaves[rank(n.leafBits, bit)])
 	case n.childBits&bit != 0:
 		return slot[L]{child: n.children[rank(n.childBits, bit)]}
 	}
 	return slot[L]{}
 }
 
-// rank is how many bits of set are below bit: its place in a compact array.
-func rank(set, bit uint64) int { return bits.OnesCount64(set & (bit - 1)) }
-
 // each calls visit with the leaves in order until it returns false.
-func (s slot[L]) each(visit func(*L) bool) bool {
-	switch {
-	case s.leaf != nil:
-		return visit(s.leaf)
-	case s.child != nil:
-		return s.child.each(visit)
-	}
-	return true
-}
+func (n *node[L]) each(visit func(L) bool) bool { return slot[L]{child: n}.each(visit) }
 
-func (n *node[L]) each(visit func(*L) bool) bool {
-	if n == nil {
+func (s slot[L]) each(visit func(L) bool) bool {
+	if s.isLeaf {
+		return visit(s.leaf)
+	}
+	if s.child == nil {
 		return true
 	}
-	for left := n.leafBits | n.childBits; left != 0; left &= left - 1 {
-		if !n.slot(uint64(bits.TrailingZeros64(left))).each(visit) {
+	for left := s.child.leafBits | s.child.childBits; left != 0; left &= left - 1 {
+		if !s.child.slot(uint64(bits.TrailingZeros64(left))).each(visit) {
 			return false
 		}
 	}

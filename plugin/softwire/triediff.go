@@ -2,64 +2,49 @@ package softwire
 
 import "math/bits"
 
-// diffTries calls visit, in order of the keys of each trie, with each pair of leaves of equal
-// key, and with nil for the missing one of a key that only one trie has. What
-// both tries share is skipped, so that the cost is that of the difference.
-func diffTries[L any](from, to *node[L], key func(L) trieKey, visit func(from, to *L)) {
-	d := trieDiff[L]{key: key, visit: visit}
-	d.slots(slot[L]{child: from}, slot[L]{child: to})
-}
-
-type trieDiff[L any] struct {
-	key   func(L) trieKey
-	visit func(from, to *L)
+// addressDiff compares two tries of addresses. It skips what they share, so that
+// the cost is that of the difference.
+type addressDiff struct {
+	// visit is called with the two versions of an address that is not the same
+	// memory in both; nil stands for none. The addresses of each of the tries
+	// come in order.
+	visit func(from, to *address)
 }
 
 // slots compares what two tries have in the same range of keys.
-func (d trieDiff[L]) slots(from, to slot[L]) {
+func (d addressDiff) slots(from, to slot[*address]) {
 	switch {
 	case from == to:
 	case from.child != nil && to.child != nil:
 		d.nodes(from.child, to.child)
-	case from.leaf != nil && to.leaf != nil:
-		if d.key(*from.leaf) == d.key(*to.leaf) {
-			d.visit(from.leaf, to.leaf)
-			return
+	case from.isLeaf:
+		met := false
+		to.each(func(a *address) bool {
+			if a.ip == from.leaf.ip {
+				met = true
+				d.visit(from.leaf, a)
+			} else {
+				d.visit(nil, a)
+			}
+			return true
+		})
+		if !met {
+			d.visit(from.leaf, nil)
 		}
-		d.visit(from.leaf, nil)
-		d.visit(nil, to.leaf)
-	case from.leaf != nil:
-		d.oneToMany(from.leaf, to, d.visit)
-	case to.leaf != nil:
-		d.oneToMany(to.leaf, from, func(to, from *L) { d.visit(from, to) })
+	case to.isLeaf:
+		reverse := addressDiff{visit: func(x, y *address) { d.visit(y, x) }}
+		reverse.slots(to, from)
 	default: // one of them is empty
-		from.each(func(l *L) bool { d.visit(l, nil); return true })
-		to.each(func(l *L) bool { d.visit(nil, l); return true })
+		from.each(func(a *address) bool { d.visit(a, nil); return true })
+		to.each(func(a *address) bool { d.visit(nil, a); return true })
 	}
 }
 
-// oneToMany compares a leaf on one side with any number on the other.
-func (d trieDiff[L]) oneToMany(one *L, many slot[L], visit func(one, other *L)) {
-	k, met := d.key(*one), false
-	many.each(func(l *L) bool {
-		if d.key(*l) == k {
-			met = true
-			visit(one, l)
-		} else {
-			visit(nil, l)
-		}
-		return true
-	})
-	if !met {
-		visit(one, nil)
-	}
-}
-
-func (d trieDiff[L]) nodes(from, to *node[L]) {
+func (d addressDiff) nodes(from, to *node[*address]) {
 	level := min(from.level, to.level)
 	if from.prefix.divergence(to.prefix) < level {
-		d.slots(slot[L]{child: from}, slot[L]{})
-		d.slots(slot[L]{}, slot[L]{child: to})
+		d.slots(slot[*address]{child: from}, slot[*address]{})
+		d.slots(slot[*address]{}, slot[*address]{child: to})
 		return
 	}
 	for left := from.digits(level) | to.digits(level); left != 0; left &= left - 1 {

@@ -9,7 +9,7 @@ type Probe struct {
 	Slot  uint32 // as in Match, if Found
 	Found bool
 
-	node    *node[address]
+	node    *node[*address]
 	address *address
 }
 
