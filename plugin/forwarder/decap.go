@@ -31,6 +31,12 @@ func (w *Worker) fromIPv6(p packet) {
 		return
 	}
 	if h.fragment {
+		// Memory is given only to those who have a softwire: of everybody else
+		// nothing is expected that comes in fragments.
+		if !w.table.HasB4(h.src) {
+			w.drop(DropFragmentStranger)
+			return
+		}
 		if !w.reassemble6(&p, &h) {
 			return
 		}
@@ -170,16 +176,14 @@ func (w *Worker) forward4(inner packet, h *header4, from *origin) {
 func (w *Worker) source(inner *packet, h *header4, p packet, outer *header6) (from softwire.Match, ok bool) {
 	if h.fragmented() {
 		if from, ok = w.table.Lookup(h.src, 0); !ok || !from.Whole {
-			// Memory is given only to those who have a softwire.
+			// As for fragments of the tunnel packet.
 			if !w.table.HasB4(outer.src) || !w.table.Address(h.src) {
-				w.refuse(p, outer, DropInnerSource)
+				w.refuse(p, h, outer, DropInnerSource)
 				return from, false
 			}
 			if !w.reassemble4(inner, h, outer) {
 				return from, false
 			}
-			// No error can quote what nobody sent in one piece.
-			p = packet{}
 		}
 	}
 	port, event, hasPort := portOf(inner.bytes(), h, fromB4)
@@ -188,7 +192,7 @@ func (w *Worker) source(inner *packet, h *header4, p packet, outer *header6) (fr
 		if !w.table.Address(h.src) {
 			event = DropInnerSource
 		}
-		w.refuse(p, outer, event)
+		w.refuse(p, h, outer, event)
 		return from, false
 	}
 	if mutate := w.set.mutation.innerPort; !ok && mutate != nil {
@@ -196,25 +200,33 @@ func (w *Worker) source(inner *packet, h *header4, p packet, outer *header6) (fr
 	}
 	switch {
 	case !ok && !w.table.Address(h.src):
-		w.refuse(p, outer, DropInnerSource)
+		w.refuse(p, h, outer, DropInnerSource)
 	case !ok:
-		w.refuse(p, outer, DropInnerPort)
+		w.refuse(p, h, outer, DropInnerPort)
 	case *from.B4 != outer.src && !w.set.mutation.outerSource:
-		w.refuse(p, outer, DropOuterSource)
+		w.refuse(p, h, outer, DropOuterSource)
 	case *from.BR != outer.dst && !w.set.mutation.outerDestination:
-		w.refuse(p, outer, DropOuterDestination)
+		w.refuse(p, h, outer, DropOuterDestination)
 	default:
 		return from, true
 	}
 	return from, false
 }
 
-// refuse drops a packet that did not come out of a softwire of its sender.
-func (w *Worker) refuse(p packet, outer *header6, event Event) {
+// refuse drops a packet that did not come out of a softwire of its sender. h is
+// the inner header.
+func (w *Worker) refuse(p packet, h *header4, outer *header6, event Event) {
 	w.drop(event)
 	switch event {
 	case DropInnerSource, DropInnerPort, DropOuterSource, DropOuterDestination:
-		w.policyError(p, outer)
+		// No error about an error, nor about a later fragment. p is the one that
+		// came last of a packet that had to be made whole.
+		b := p.bytes()
+		inner := b[outer.payload:]
+		if offset := binary.BigEndian.Uint16(inner[6:]) & 0x1fff; offset == 0 &&
+			!isICMPError(h, inner[h.length:]) {
+			w.policyError(b, outer)
+		}
 	}
 }
 

@@ -39,6 +39,7 @@ const (
 	DropHairpin
 	DropFragmentBad
 	DropFragmentOverlap
+	DropFragmentStranger
 	DropFragmentDuplicate
 	DropFragmentLimit
 	DropFragmentTimeout
@@ -151,6 +152,8 @@ func (e Event) text() eventText {
 		return eventText{"drop-fragment-bad", "a fragment with an impossible offset or length"}
 	case DropFragmentOverlap:
 		return eventText{"drop-fragment-overlap", "a fragment that overlaps another; the whole packet is given up"}
+	case DropFragmentStranger:
+		return eventText{"drop-fragment-stranger", "a fragment of a tunnel packet from an address that is no lwB4's"}
 	case DropFragmentDuplicate:
 		return eventText{"drop-fragment-duplicate", "a fragment that is held already"}
 	case DropFragmentLimit:

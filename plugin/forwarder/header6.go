@@ -119,10 +119,11 @@ func optionsAcceptable(b []byte) bool {
 	return true
 }
 
-// martianSource6 reports sources that no unicast packet has (RFC 4291
-// section 2.5).
+// martianSource6 reports sources that no packet from beyond the link has
+// (RFC 4291 section 2.5): to answer one would hit somebody else or nobody.
 func martianSource6(a *[16]byte) bool {
-	return a[0] == 0xff || *a == [16]byte{} || *a == [16]byte{15: 1}
+	linkLocal := a[0] == 0xfe && a[1]&0xc0 == 0x80
+	return a[0] == 0xff || linkLocal || *a == [16]byte{} || *a == [16]byte{15: 1}
 }
 
 // put6 writes an IPv6 header with no extension headers to b.

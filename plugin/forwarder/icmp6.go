@@ -66,12 +66,11 @@ func (w *Worker) echo6(p packet, h *header6) {
 	w.emit6(reply.bytes())
 }
 
-// policyError tells the sender of p that it has no such softwire (RFC 7596
+// policyError tells the sender of b that it has no such softwire (RFC 7596
 // section 6.2, ICMPv6 type 1 code 5). The source is the BR address that it sent
 // to, since it must ignore any other (section 5.1).
-func (w *Worker) policyError(p packet, outer *header6) {
-	b := p.bytes()
-	if !w.set.ICMPv6.Policy || len(b) == 0 {
+func (w *Worker) policyError(b []byte, outer *header6) {
+	if !w.set.ICMPv6.Policy {
 		return
 	}
 	// RFC 7596 section 9 and RFC 4443 section 2.4 (f): limited. A subscriber
