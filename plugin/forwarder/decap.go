@@ -224,7 +224,7 @@ func (w *Worker) refuse(p packet, h *header4, outer *header6, event Event) {
 		b := p.bytes()
 		inner := b[outer.payload:]
 		if offset := binary.BigEndian.Uint16(inner[6:]) & 0x1fff; offset == 0 &&
-			!isICMPError(h, inner[h.length:]) {
+			!isICMPError(h, inner[min(h.length, len(inner)):]) {
 			w.policyError(b, outer)
 		}
 	}
