@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxYAMLLine bounds the length of a line in bytes. An entry with every key
@@ -53,6 +55,10 @@ type yamlReader struct {
 // line reads one line and reports whether to go on.
 func (y *yamlReader) line(text string) bool {
 	text = strings.TrimSuffix(text, "\r")
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, strange) {
+		y.yield(Row{}, fatal(rowErrorf(y.number, "not a line of text in UTF-8")))
+		return false
+	}
 	rest := strings.TrimLeft(text, " ")
 	indent := len(text) - len(rest)
 	if rest == "" || rest[0] == '#' || !y.open && y.dash < 0 && indent == 0 && strings.TrimRight(rest, " ") == "---" {
@@ -77,6 +83,10 @@ func (y *yamlReader) line(text string) bool {
 	y.content(rest, indent)
 	return true
 }
+
+// strange is what does not stand in a line of text, not even in a comment:
+// other readers may take some of it for the end of the line.
+func strange(r rune) bool { return r != '\t' && !unicode.IsGraphic(r) }
 
 // cutDash takes the dash of a list item off.
 func cutDash(s string) (rest string, ok bool) {
