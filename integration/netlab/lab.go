@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,7 @@ var ErrUnavailable = errors.New("network namespaces are unavailable")
 type Lab struct {
 	mu         sync.Mutex
 	closed     bool
+	links      atomic.Int32 // made so far
 	namespaces []*Namespace
 	processes  []*Process
 }

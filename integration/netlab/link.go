@@ -20,15 +20,21 @@ const DefaultMTU = 1500
 
 // Connect joins two nodes by a link, a veth pair that is up.
 func (l *Lab) Connect(a, b End) error {
-	if err := connect(a, b); err != nil {
+	if err := connect(a, b, firstIndex+int(l.links.Add(1))); err != nil {
 		return fmt.Errorf("link %s:%s to %s:%s: %w", a.Node, a.Name, b.Node, b.Name, err)
 	}
 	return nil
 }
 
-func connect(a, b End) error {
+// firstIndex is more than a namespace hands out by itself. A link whose two
+// ends have the same interface index, each in its namespace, looks like a link
+// to itself: the kernel then delays the news that it is up by a second, and
+// IPv6 with it.
+const firstIndex = 1000
+
+func connect(a, b End, index int) error {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = a.Name, DefaultMTU
+	attrs.Name, attrs.MTU, attrs.Index = a.Name, DefaultMTU, index
 	pair := &netlink.Veth{
 		LinkAttrs: attrs, PeerName: b.Name, PeerMTU: DefaultMTU, PeerNamespace: netlink.NsFd(int(b.Node.handle)),
 	}
