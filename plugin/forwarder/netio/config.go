@@ -18,9 +18,10 @@ const (
 	// and the network, so IP forwarding must be on.
 	KindTUN Kind = iota
 	// KindPacket is an Ethernet interface that is there already, opened with an
-	// AF_PACKET socket. The kernel sees its packets too, so IP forwarding must
-	// be off on it, or an nftables rule must drop what is for pools and BR
-	// addresses; else they are forwarded twice.
+	// AF_PACKET socket. The kernel sees its packets too and is kept from
+	// forwarding or answering them by routes into nothing, so one process per
+	// network namespace may use packet devices. Pool and BR addresses must not
+	// be addresses of the host.
 	KindPacket
 	// KindMemory is what Memory reports of itself. It cannot be configured.
 	KindMemory
@@ -56,10 +57,13 @@ type DeviceConfig struct {
 	// MTU in bytes is set on a TUN device; 0 leaves it as it is (1500 on a new
 	// one). The MTU of a packet interface is the operator's.
 	MTU int
-	// Addresses and Routes are given to a TUN device: its own addresses, and
-	// the prefixes that the kernel hands to it. SetRoutes changes Routes later.
+	// Addresses are given to a TUN device.
 	Addresses []netip.Prefix
-	Routes    []netip.Prefix
+	// Routes are the prefixes whose packets the Processor takes from this side:
+	// pools on the IPv4 side, BR addresses on the IPv6 side. The kernel routes
+	// them to a TUN device, or into nothing beside a packet device. SetRoutes
+	// changes them later.
+	Routes []netip.Prefix
 	// NextHop is the router on the link of a packet interface to which
 	// everything is sent; the zero Addr takes the gateway of the kernel's
 	// default route through the interface.
@@ -75,8 +79,9 @@ type Config struct {
 	Queues int
 	// Batch is how many packets are processed at a time at most.
 	Batch int
-	// NoOffload leaves segmentation and checksums of the IPv4 side's TUN device
-	// to the kernel. It makes TCP slower, and is for looking for faults.
+	// NoOffload keeps packets of the IPv4 side as they are: nothing is joined,
+	// and a TUN device is given no super-packets. It makes TCP slower, and is
+	// for looking for faults.
 	NoOffload bool
 }
 
@@ -149,6 +154,7 @@ func (d DeviceConfig) validate(side dataplane.Side) error {
 	default:
 		errs = append(errs, fmt.Errorf("cannot be configured: %s", d.Kind))
 	}
+	errs = append(errs, validateRoutes(side, d.Routes)...)
 	return errors.Join(errs...)
 }
 
@@ -165,7 +171,6 @@ func (d DeviceConfig) validateTUN(side dataplane.Side) (errs []error) {
 			errs = append(errs, fmt.Errorf("address %s is not of the %s side", prefix, side))
 		}
 	}
-	errs = append(errs, validateRoutes(side, d.Routes)...)
 	if d.NextHop.IsValid() {
 		errs = append(errs, errors.New("a next hop is for packet devices; a tun device has none"))
 	}
@@ -173,8 +178,8 @@ func (d DeviceConfig) validateTUN(side dataplane.Side) (errs []error) {
 }
 
 func (d DeviceConfig) validatePacket(side dataplane.Side) (errs []error) {
-	if d.MTU != 0 || len(d.Addresses) > 0 || len(d.Routes) > 0 {
-		errs = append(errs, errors.New("MTU, addresses and routes are for tun devices; a packet device's are the operator's"))
+	if d.MTU != 0 || len(d.Addresses) > 0 {
+		errs = append(errs, errors.New("MTU and addresses are for tun devices; a packet device's are the operator's"))
 	}
 	if d.NextHop.IsValid() && (!fits(d.NextHop, side) || d.NextHop.IsUnspecified() || d.NextHop.IsMulticast()) {
 		errs = append(errs, fmt.Errorf("next hop %s is not a unicast address of the %s side", d.NextHop, side))

@@ -35,7 +35,7 @@ func (in *intake) add(s *slot, flush func() error) error {
 	packet := s.buf[s.start:s.end]
 	side, ok := in.side(packet)
 	if !ok {
-		in.counters.drop(rxNotIP)
+		in.counters.drop(rxVersion)
 		return nil
 	}
 	if s.vnet.super() {

@@ -12,22 +12,15 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 )
 
-// warnForwarding logs where the kernel's IP forwarding does not go with the
-// kind of device. It is not ours to change.
-func warnForwarding(log logrus.FieldLogger, config DeviceConfig, side dataplane.Side) {
-	path := fmt.Sprintf("/proc/sys/net/%s/conf/%s/forwarding", side, config.Name)
-	value, err := os.ReadFile(path)
-	if err != nil {
+// warnForwarding logs it if the kernel will not forward what comes out of a TUN
+// device. That is not ours to change.
+func warnForwarding(log logrus.FieldLogger, name string, side dataplane.Side) {
+	value, err := os.ReadFile(fmt.Sprintf("/proc/sys/net/%s/conf/%s/forwarding", side, name))
+	if err != nil || !bytes.Equal(bytes.TrimSpace(value), []byte("0")) {
 		return // without /proc it cannot be told
 	}
-	on := !bytes.Equal(bytes.TrimSpace(value), []byte("0"))
-	log = log.WithFields(logrus.Fields{"device": config.Name, "side": side})
-	switch {
-	case config.Kind == KindTUN && !on:
-		log.Warn("IP forwarding is off: the kernel will not hand packets on to the tun device's peers")
-	case config.Kind == KindPacket && on:
-		log.Warn("IP forwarding is on: drop packets for pools and BR addresses in nftables, or the kernel forwards them too")
-	}
+	log.WithFields(logrus.Fields{"device": name, "side": side}).
+		Warn("IP forwarding is off: the kernel drops what comes out of this device, except for itself")
 }
 
 // Flags of struct ethtool_value for ETHTOOL_GFLAGS and ETHTOOL_SFLAGS.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -69,72 +68,26 @@ func bringUp(handle *netlink.Handle, link netlink.Link, mtu int, addresses []net
 // nl6AddrGenNone is IN6_ADDR_GEN_MODE_NONE.
 const nl6AddrGenNone = 1
 
-// routes keeps the routes of one side through one TUN device.
-type routes struct {
-	handle *netlink.Handle
-	link   netlink.Link
-	have   []netip.Prefix // what we added or found in place
-}
-
-// set makes want the routes through the device that are ours. After an error
-// some of them may be in place, and the next call goes on from there.
-func (r *routes) set(want []netip.Prefix) error {
-	for _, prefix := range slices.Clone(r.have) {
-		if slices.Contains(want, prefix) {
-			continue
-		}
-		err := r.handle.RouteDel(r.route(prefix))
-		if err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("remove route %s: %w", prefix, err)
-		}
-		r.have = slices.DeleteFunc(r.have, func(p netip.Prefix) bool { return p == prefix })
-	}
-	for _, prefix := range want {
-		if slices.Contains(r.have, prefix) {
-			continue
-		}
-		if err := r.add(prefix); err != nil {
-			return fmt.Errorf("add route %s: %w", prefix, err)
-		}
-		r.have = append(r.have, prefix)
-	}
-	return nil
-}
-
-// add adds a route. One that is there already stays: through this device it is
-// what an earlier run left, through another it is the operator's.
-func (r *routes) add(prefix netip.Prefix) error {
-	err := r.handle.RouteAdd(r.route(prefix))
-	if !errors.Is(err, unix.EEXIST) {
-		return err
-	}
-	family := netlink.FAMILY_V4
-	if prefix.Addr().Is6() {
-		family = netlink.FAMILY_V6
-	}
-	found, err := r.handle.RouteListFiltered(family, r.route(prefix), netlink.RT_FILTER_DST|netlink.RT_FILTER_OIF)
-	if err != nil {
-		return err
-	}
-	if len(found) == 0 {
-		return errors.New("it exists through another device: remove one of the two")
-	}
-	return nil
-}
-
-func (r *routes) route(prefix netip.Prefix) *netlink.Route {
-	return &netlink.Route{
-		LinkIndex: r.link.Attrs().Index,
-		Dst:       ipNet(prefix),
-		Scope:     netlink.SCOPE_LINK,
-		Protocol:  unix.RTPROT_STATIC,
-	}
-}
-
 // ipNet is prefix in the form that netlink wants.
 func ipNet(prefix netip.Prefix) *net.IPNet {
 	return &net.IPNet{
 		IP:   prefix.Addr().AsSlice(),
 		Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen()),
 	}
+}
+
+// prefixOf is the inverse of ipNet.
+func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
+	if n == nil {
+		return netip.Prefix{}, false
+	}
+	address, ok := netip.AddrFromSlice(n.IP)
+	if !ok {
+		return netip.Prefix{}, false
+	}
+	bits, length := n.Mask.Size()
+	if length == 32 {
+		address = address.Unmap()
+	}
+	return netip.PrefixFrom(address, bits), address.BitLen() == length
 }

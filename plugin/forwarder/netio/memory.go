@@ -151,6 +151,7 @@ func (m *Memory) Stats() Stats {
 			Name:     "memory",
 			Kind:     KindMemory,
 			Sides:    []dataplane.Side{dataplane.Side(side)},
+			Ready:    true,
 			Received: c.received,
 			Sent:     c.sent,
 			Drops:    allCauses(),

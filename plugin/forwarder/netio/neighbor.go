@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -26,6 +27,14 @@ const refresh = 5 * time.Second
 // the kernel's NUD_VALID.
 const usable = netlink.NUD_PERMANENT | netlink.NUD_NOARP | netlink.NUD_REACHABLE |
 	netlink.NUD_PROBE | netlink.NUD_STALE | netlink.NUD_DELAY
+
+// nextHop is where a side's packets go.
+type nextHop struct {
+	// Both link addresses: six bytes, right-justified. The one of the next hop
+	// is zero while it is not known.
+	destination, source atomic.Uint64
+	address             atomic.Pointer[netip.Addr] // nil if there is none
+}
 
 // neighbor keeps hop up to date from the kernel's neighbour table, which does
 // ARP and neighbour discovery for us.
@@ -126,6 +135,7 @@ func (n *neighbor) refresh() {
 		n.log.WithFields(logrus.Fields{"side": n.side, "next-hop": target}).Info("next hop")
 		n.current = target
 		n.hop.destination.Store(0)
+		n.hop.address.Store(&target)
 	}
 	if !target.IsValid() {
 		return
@@ -141,11 +151,7 @@ func (n *neighbor) refresh() {
 	if err := n.handle.NeighSet(use); err != nil {
 		n.log.WithError(err).WithField("next-hop", target).Warn("cannot resolve the next hop")
 	}
-	family := netlink.FAMILY_V4
-	if target.Is6() {
-		family = netlink.FAMILY_V6
-	}
-	known, err := n.handle.NeighList(n.index, family)
+	known, err := n.handle.NeighList(n.index, familyOf(n.side))
 	if err != nil {
 		n.log.WithError(err).Warn("cannot read the neighbour table")
 		return

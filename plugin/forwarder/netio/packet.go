@@ -134,12 +134,8 @@ func networkOrder(v uint16) uint16 {
 // gatewayOf finds the gateway of the default route of side's family through an
 // interface. It is nil if there is none.
 func gatewayOf(handle *netlink.Handle, index int, side dataplane.Side) (net.IP, error) {
-	family := netlink.FAMILY_V4
-	if side == dataplane.SideIPv6 {
-		family = netlink.FAMILY_V6
-	}
 	filter := &netlink.Route{LinkIndex: index, Table: unix.RT_TABLE_MAIN}
-	found, err := handle.RouteListFiltered(family, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	found, err := handle.RouteListFiltered(familyOf(side), filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
 	if err != nil {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}

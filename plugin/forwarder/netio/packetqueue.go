@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -49,12 +48,6 @@ type outgoing struct {
 
 var _ device = (*packetQueue)(nil)
 
-// nextHop is where a side's packets go: both link addresses, and zero while the
-// one of the next hop is not known.
-type nextHop struct {
-	destination, source atomic.Uint64 // six bytes of link address, right-justified
-}
-
 // newPacketQueue takes fd over.
 func newPacketQueue(fd int, name string, side dataplane.Side, hop *nextHop, batch int, offload *coalescer) *packetQueue {
 	p := &packetQueue{
@@ -97,7 +90,7 @@ func (p *packetQueue) receive(slots []slot) (int, error) {
 			continue
 		}
 		if s.end <= s.start {
-			p.counters.drop(rxNotIP)
+			p.counters.drop(rxVersion)
 			continue
 		}
 		s.vnet = parseVnetHeader(s.buf[Headroom-linkHeaders:])

@@ -39,6 +39,7 @@ type member struct {
 	sides   []dataplane.Side
 	fds     []int
 	devices []device // one per queue
+	hop     *nextHop // of a packet device
 	routes  [2]*routes
 	mu      sync.Mutex // guards routes' content
 }
@@ -128,12 +129,17 @@ func (p *Port) setUpTUN(m *member, side dataplane.Side, config DeviceConfig) err
 	if err := bringUp(p.handle, link, config.MTU, config.Addresses); err != nil {
 		return err
 	}
-	m.routes[side] = &routes{handle: p.handle, link: link}
-	if err := m.routes[side].set(config.Routes); err != nil {
+	warnForwarding(p.log, config.Name, side)
+	return p.setUpRoutes(m, side, link.Attrs().Index, config.Routes)
+}
+
+func (p *Port) setUpRoutes(m *member, side dataplane.Side, device int, want []netip.Prefix) error {
+	r, err := newRoutes(p.handle, side, device)
+	if err != nil {
 		return err
 	}
-	warnForwarding(p.log, config, side)
-	return nil
+	m.routes[side] = r
+	return r.set(want)
 }
 
 func (p *Port) openPacketSide(m *member, side dataplane.Side, config DeviceConfig) error {
@@ -152,6 +158,7 @@ func (p *Port) openPacketSide(m *member, side dataplane.Side, config DeviceConfi
 		return err
 	}
 	p.hops = append(p.hops, hop)
+	m.hop = &hop.hop
 	udp := kernelTakesUDPSupers()
 	for _, fd := range m.fds {
 		var c *coalescer
@@ -162,8 +169,7 @@ func (p *Port) openPacketSide(m *member, side dataplane.Side, config DeviceConfi
 		q.alive = hop.present
 		m.devices = append(m.devices, q)
 	}
-	warnForwarding(p.log, config, side)
-	return nil
+	return p.setUpRoutes(m, side, 0, config.Routes)
 }
 
 // Run moves packets until ctx ends, and then returns nil. It asks newProcessor
@@ -231,9 +237,9 @@ func wholePacket(side dataplane.Side, packet []byte) bool {
 	return false
 }
 
-// SetRoutes makes prefixes the routes that lead to the TUN device of side,
-// instead of the configured ones or those of the last call. A packet device has
-// no routes of ours, and ignores them.
+// SetRoutes makes prefixes the ones whose packets are taken from side, as
+// DeviceConfig.Routes, instead of those of before. It fails where the kernel
+// has another route for one of them; it may then be called again.
 func (p *Port) SetRoutes(side dataplane.Side, prefixes []netip.Prefix) error {
 	if err := errors.Join(validateRoutes(side, prefixes)...); err != nil {
 		return err
@@ -244,9 +250,6 @@ func (p *Port) SetRoutes(side dataplane.Side, prefixes []netip.Prefix) error {
 		return ErrClosed
 	}
 	m := p.bySide[side]
-	if m.routes[side] == nil {
-		return nil
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.routes[side].set(prefixes); err != nil {
@@ -261,7 +264,13 @@ func (p *Port) Stats() Stats {
 	defer p.mu.RUnlock()
 	stats := Stats{Queues: len(p.queues)}
 	for _, m := range p.members {
-		s := DeviceStats{Name: m.name, Kind: m.kind, Sides: m.sides, Drops: allCauses()}
+		s := DeviceStats{Name: m.name, Kind: m.kind, Sides: m.sides, Ready: true, Drops: allCauses()}
+		if m.hop != nil {
+			s.Ready = m.hop.destination.Load() != 0
+			if address := m.hop.address.Load(); address != nil {
+				s.NextHop = *address
+			}
+		}
 		for _, d := range m.devices {
 			if socket, ok := d.(*packetQueue); ok && !p.closed {
 				socket.overruns()
@@ -274,8 +283,8 @@ func (p *Port) Stats() Stats {
 }
 
 // Close closes the port. A port that runs is closed by the end of Run's context
-// instead. Routes and addresses on a TUN device that was there before stay,
-// except the routes that we added.
+// instead. Our routes go with it; a TUN device that was there before, and its
+// addresses, stay.
 func (p *Port) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

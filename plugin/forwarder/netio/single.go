@@ -116,7 +116,7 @@ func (t *TUN) Inject(packet []byte) error { return t.queue.inject(packet) }
 
 // Stats reads the counters.
 func (t *TUN) Stats() DeviceStats {
-	s := DeviceStats{Name: t.queue.name, Kind: KindTUN, Sides: []dataplane.Side{dataplane.SideIPv4}, Drops: allCauses()}
+	s := DeviceStats{Name: t.queue.name, Kind: KindTUN, Sides: []dataplane.Side{dataplane.SideIPv4}, Ready: true, Drops: allCauses()}
 	t.queue.count().addTo(&s)
 	return s
 }

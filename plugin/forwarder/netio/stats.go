@@ -1,6 +1,7 @@
 package netio
 
 import (
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
@@ -18,6 +19,8 @@ type DeviceStats struct {
 	Name     string
 	Kind     Kind
 	Sides    []dataplane.Side
+	NextHop  netip.Addr // of a packet device; zero while there is none
+	Ready    bool       // whether packets can be sent: the next hop is resolved
 	Received dataplane.Traffic
 	Sent     dataplane.Traffic
 	// SupersReceived and SupersSent count super-packets.
@@ -37,7 +40,7 @@ type cause uint8
 
 const (
 	rxTruncated cause = iota // longer than MaxPacket
-	rxNotIP                  // neither version of IP, or not the side's
+	rxVersion                // neither version of IP, or not the side's
 	rxOffload                // a super-packet that cannot be cut
 	rxOverrun                // the kernel's receive queue was full
 	txTooLong                // longer than the device's MTU
@@ -52,7 +55,7 @@ const (
 func (c cause) String() string {
 	return [causes]string{
 		rxTruncated: "rx-truncated",
-		rxNotIP:     "rx-not-ip",
+		rxVersion:   "rx-wrong-version",
 		rxOffload:   "rx-offload",
 		rxOverrun:   "rx-overrun",
 		txTooLong:   "tx-too-long",

@@ -114,8 +114,30 @@ func (n *namespace) address(name, prefix string) {
 }
 
 func (n *namespace) route(prefix, gateway string) {
-	route := &netlink.Route{Dst: ipNet(netip.MustParsePrefix(prefix)), Gw: net.ParseIP(gateway)}
+	n.routeFrom(prefix, gateway, "")
+}
+
+// routeFrom is route for packets that prefer a source address.
+func (n *namespace) routeFrom(prefix, gateway, source string) {
+	route := &netlink.Route{
+		Dst: ipNet(netip.MustParsePrefix(prefix)),
+		Gw:  net.ParseIP(gateway),
+		Src: net.ParseIP(source),
+	}
 	n.check(netlink.RouteAdd(route), "route %s", prefix)
+}
+
+// smallRoute leads to one address through a device, with packets of 1500 bytes
+// at most.
+func (n *namespace) smallRoute(name, address string) {
+	to := netip.MustParseAddr(address)
+	route := &netlink.Route{
+		LinkIndex: n.link(name).Attrs().Index,
+		Dst:       ipNet(netip.PrefixFrom(to, to.BitLen())),
+		Scope:     netlink.SCOPE_LINK,
+		MTU:       1500,
+	}
+	n.check(netlink.RouteAdd(route), "route %s", address)
 }
 
 func (n *namespace) sysctl(name, value string) {

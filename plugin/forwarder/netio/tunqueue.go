@@ -47,7 +47,7 @@ func (t *tunQueue) receive(slots []slot) (int, error) {
 			return n, t.receiveError(err)
 		}
 		if length < t.vnetLen {
-			t.counters.drop(rxNotIP)
+			t.counters.drop(rxVersion)
 			continue
 		}
 		s.start, s.end = Headroom, Headroom-t.vnetLen+length

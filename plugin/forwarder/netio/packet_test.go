@@ -1,0 +1,152 @@
+package netio
+
+import (
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+)
+
+// packetEnds is three namespaces: left is a host, right has a tunnel end with
+// TUN devices, and middle is to get the other tunnel end with packet devices.
+func packetEnds(t *testing.T) (left, middle, right *namespace) {
+	left, middle, right = newNamespace(t), newNamespace(t), newNamespace(t)
+	connect(left, "middle", middle, "inet", 1500)
+	connect(middle, "access", right, "middle", 1600)
+	left.do(func() {
+		left.address("lo", leftIPv4+"/32")
+		left.address("middle", "198.51.100.2/24")
+		left.routeFrom(rightIPv4+"/32", "198.51.100.1", leftIPv4)
+	})
+	middle.do(func() {
+		// The worst case: the kernel would forward too, and knows where to.
+		middle.forward("1")
+		middle.address("inet", "198.51.100.1/24")
+		middle.address("access", "2001:db8::1/64")
+		middle.route("0.0.0.0/0", "198.51.100.2")
+		middle.route("::/0", "2001:db8::2")
+	})
+	right.do(func() {
+		right.forward("1")
+		right.address("middle", "2001:db8::2/64")
+		right.route(leftIPv6+"/128", "2001:db8::1")
+	})
+	return left, middle, right
+}
+
+func packetConfig() Config {
+	c := DefaultConfig()
+	c.IPv4 = DeviceConfig{
+		Kind: KindPacket, Name: "inet",
+		Routes:  []netip.Prefix{netip.MustParsePrefix(rightIPv4 + "/32")},
+		NextHop: netip.MustParseAddr("198.51.100.2"),
+	}
+	c.IPv6 = DeviceConfig{
+		Kind: KindPacket, Name: "access",
+		Routes:  []netip.Prefix{netip.MustParsePrefix(leftIPv6 + "/128")},
+		NextHop: netip.MustParseAddr("2001:db8::2"),
+	}
+	return c
+}
+
+// snmp reads one counter of /proc/net/snmp6 or, as "Icmp: OutMsgs", of
+// /proc/net/snmp.
+func (n *namespace) snmp(name string) (value int) {
+	n.t.Helper()
+	n.do(func() {
+		path := "/proc/thread-self/net/snmp6"
+		protocol, field, isIPv4 := strings.Cut(name, " ")
+		if isIPv4 {
+			path = "/proc/thread-self/net/snmp"
+		}
+		text, err := os.ReadFile(path)
+		n.check(err, "read %s", path)
+		found := false
+		var names []string
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Fields(line)
+			switch {
+			case !isIPv4 && fields[0] == name:
+				value, err = strconv.Atoi(fields[1])
+				found = true
+			case isIPv4 && fields[0] == protocol && names == nil:
+				names = fields
+			case isIPv4 && fields[0] == protocol:
+				for i := range names {
+					if names[i] == field {
+						value, err = strconv.Atoi(fields[i])
+						found = true
+					}
+				}
+			}
+		}
+		n.check(err, "counter %s", name)
+		if !found {
+			n.t.Errorf("no counter %s", name)
+		}
+	})
+	return value
+}
+
+func TestPacketTunnel(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*Config)
+	}{
+		{"one queue", func(*Config) {}},
+		{"four queues", func(c *Config) { c.Queues = 4 }},
+		{"default gateway", func(c *Config) { c.IPv4.NextHop, c.IPv6.NextHop = netip.Addr{}, netip.Addr{} }},
+		{"no offload", func(c *Config) { c.NoOffload = true }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			left, middle, right := packetEnds(t)
+			config := packetConfig()
+			test.change(&config)
+			seen := &watch{}
+			port, stop := middle.start(config, func(queue int) Processor {
+				p := leftTunnel(queue).(*tunnel)
+				p.look = seen.look
+				return p
+			})
+			right.start(tunConfig(rightIPv4, leftIPv4, rightIPv6), rightTunnel)
+
+			ping(t, left, rightIPv4)
+			transfer(t, left, right, rightIPv4, 8<<20)
+
+			seen.check(t)
+			stats := port.Stats()
+			if d := deviceOf(stats, dataplane.SideIPv4); d.SupersReceived == 0 || (d.SupersSent == 0) != config.NoOffload {
+				t.Errorf("super-packets: %d received, %d sent", d.SupersReceived, d.SupersSent)
+			}
+			// The kernel was to keep quiet about packets that are not its own.
+			for _, name := range []string{"Ip6OutForwDatagrams", "Icmp6OutDestUnreachs", "Ip: ForwDatagrams", "Icmp: OutDestUnreachs", "Icmp: OutTimeExcds"} {
+				if n := middle.snmp(name); n != 0 {
+					t.Errorf("kernel counted %s: %d", name, n)
+				}
+			}
+			stop()
+			middle.do(func() {
+				if left := blackholes(middle); left != 0 {
+					t.Errorf("%d routes into nothing stay behind", left)
+				}
+			})
+		})
+	}
+}
+
+// blackholes counts the routes into nothing that are ours.
+func blackholes(n *namespace) int {
+	handle, err := openNetlink()
+	n.check(err, "netlink")
+	defer handle.Close()
+	count := 0
+	for _, side := range []dataplane.Side{dataplane.SideIPv4, dataplane.SideIPv6} {
+		r, err := newRoutes(handle, side, 0)
+		n.check(err, "routes")
+		count += len(r.have)
+	}
+	return count
+}
