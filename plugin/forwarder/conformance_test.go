@@ -1,5 +1,3 @@
-//go:build conf
-
 package forwarder
 
 import (
