@@ -43,10 +43,6 @@ type crowd struct {
 	blocks []block          // ascending by params and base
 }
 
-func (a *address) trieKey() trieKey { return addressKey(a.ip) }
-
-func addressKey(ip uint32) trieKey { return trieKey{lo: uint64(ip)} }
-
 // entry is the entry of psid, nil if it is not bound or not in this block.
 func (b *block) entry(psid uint16) *entry {
 	bit := uint64(1) << (psid % psidsPerBlock)

@@ -98,7 +98,7 @@ func (b *batch) sort() error {
 // removeOthers adds the removal of every softwire of s that b does not put.
 func (b *batch) removeOthers(s *Snapshot) {
 	puts := b.ops
-	s.addresses.each(func(a *address) bool {
+	slot{child: s.addresses}.each(func(a *address) bool {
 		return a.each(func(at locator, _ *entry) bool {
 			for len(puts) > 0 && puts[0].at < at {
 				puts = puts[1:]

@@ -22,7 +22,7 @@ func Diff(from, to *Snapshot) Change {
 			diffAddress(&c, from, to, x, y)
 		}
 	}
-	addressDiff{visit}.slots(slot[*address]{child: from.addresses}, slot[*address]{child: to.addresses})
+	trieDiff{visit}.slots(slot{child: from.addresses}, slot{child: to.addresses})
 	return c
 }
 

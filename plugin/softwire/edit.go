@@ -12,8 +12,8 @@ import (
 type edit struct {
 	batch     *batch
 	next      *Snapshot // what the batch makes of the snapshot, our own until commit
-	addresses trieEditor[*address]
-	links     trieEditor[link]
+	addresses trieEdit
+	links     linkEdit
 	brs       *brEdit
 	brOf      []uint32 // index in brs of each of the batch's BR addresses
 	slots     slotEdit
@@ -46,7 +46,7 @@ func (e *edit) address(room []block, ops []op) ([]block, error) {
 	ip := ops[0].at.ip()
 	var one [1]block
 	var old []block
-	if a := e.next.address(ip); a != nil {
+	if a := e.next.addresses.find(ip); a != nil {
 		old = a.list(&one)
 	}
 	blocks, changed := e.merge(room, old, ops)
@@ -54,7 +54,7 @@ func (e *edit) address(room []block, ops []op) ([]block, error) {
 		return blocks, nil
 	}
 	if len(blocks) == 0 {
-		e.next.addresses = e.addresses.remove(e.next.addresses, addressKey(ip))
+		e.next.addresses = e.addresses.remove(e.next.addresses, ip)
 		return blocks, nil
 	}
 	if err := e.checkOverlap(blocks, ops); err != nil {
@@ -153,7 +153,7 @@ func (e *edit) put(o *op, old *entry) entry {
 		next.slot = old.slot
 		e.unlink(o.at, old)
 	}
-	e.next.links = e.links.put(e.next.links, newLink(hashB4(e.next.seed, &next.b4), o.at))
+	e.next.links = e.links.put(e.next.links, newLink(e.next.seed, &next.b4, o.at), 0)
 	e.brs.delta[next.br]++
 	return next
 }
@@ -166,7 +166,7 @@ func (e *edit) drop(at locator, old *entry) {
 }
 
 func (e *edit) unlink(at locator, old *entry) {
-	e.next.links = e.links.remove(e.next.links, newLink(hashB4(e.next.seed, &old.b4), at).trieKey())
+	e.next.links = e.links.remove(e.next.links, newLink(e.next.seed, &old.b4, at), 0)
 	e.brs.delta[old.br]--
 }
 

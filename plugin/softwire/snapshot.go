@@ -11,8 +11,8 @@ import (
 // number of goroutines may read it. One that is no longer wanted should not be
 // kept: it holds the memory of what the table has replaced since.
 type Snapshot struct {
-	addresses *node[*address]
-	links     *node[link]
+	addresses *node
+	links     *linkNode
 	brs       *brSet
 	seed      maphash.Seed
 	count     int
@@ -33,7 +33,7 @@ func (s *Snapshot) Len() int { return s.count }
 // Lookup finds the softwire that holds port of the IPv4 address ip. It does not
 // allocate.
 func (s *Snapshot) Lookup(ip [4]byte, port uint16) (Match, bool) {
-	a := s.address(binary.BigEndian.Uint32(ip[:]))
+	a := s.addresses.find(binary.BigEndian.Uint32(ip[:]))
 	if a == nil {
 		return Match{}, false
 	}
@@ -50,32 +50,9 @@ func (s *Snapshot) Lookup(ip [4]byte, port uint16) (Match, bool) {
 	return Match{B4: &e.b4, BR: &s.brs.list[e.br], Slot: e.slot, Whole: params.Whole()}, true
 }
 
-// address is the one walk of the trie that packets wait for, so it is written
-// out instead of using node.find.
-func (s *Snapshot) address(ip uint32) *address {
-	k := addressKey(ip).lo
-	n := s.addresses
-	for n != nil {
-		// Only digits of lo tell addresses apart, so n.level is one of them.
-		bit := uint64(1) << (k >> (digitBits * (trieLevels - 1 - n.level)) & digitMask)
-		if n.leafBits&bit != 0 {
-			a := n.leaves[rank(n.leafBits, bit)]
-			if a.ip != ip {
-				return nil
-			}
-			return a
-		}
-		if n.childBits&bit == 0 {
-			return nil
-		}
-		n = n.children[rank(n.childBits, bit)]
-	}
-	return nil
-}
-
 // Address reports whether there is any softwire on the IPv4 address ip.
 func (s *Snapshot) Address(ip [4]byte) bool {
-	return s.address(binary.BigEndian.Uint32(ip[:])) != nil
+	return s.addresses.find(binary.BigEndian.Uint32(ip[:])) != nil
 }
 
 // Get returns the softwire with the key k.
@@ -139,7 +116,7 @@ func (s *Snapshot) ByB4(b4 netip.Addr) iter.Seq[Softwire] {
 // All yields the softwires ordered by Key.Compare.
 func (s *Snapshot) All() iter.Seq[Softwire] {
 	return func(yield func(Softwire) bool) {
-		s.addresses.each(func(a *address) bool {
+		slot{child: s.addresses}.each(func(a *address) bool {
 			return a.each(func(at locator, e *entry) bool { return yield(s.softwire(at, e)) })
 		})
 	}
@@ -147,19 +124,14 @@ func (s *Snapshot) All() iter.Seq[Softwire] {
 
 // eachOfB4 calls visit with the softwires of one lwB4 until it returns false.
 func (s *Snapshot) eachOfB4(b4 [16]byte, visit func(locator, *entry) bool) {
-	hash := hashB4(s.seed, &b4)
-	s.links.under(link{hash: hash}.trieKey(), hashDigits).each(func(l link) bool {
-		// Others may have the same hash, or be alone on the way to it.
-		if l.hash != hash {
-			return true
-		}
+	s.links.eachOf(hashB4(s.seed, &b4), func(l link) bool {
 		e := s.entry(l.at())
-		return e.b4 != b4 || visit(l.at(), e)
+		return e.b4 != b4 || visit(l.at(), e) // another one may have the same hash
 	})
 }
 
 func (s *Snapshot) entry(at locator) *entry {
-	a := s.address(at.ip())
+	a := s.addresses.find(at.ip())
 	if a == nil {
 		return nil
 	}

@@ -93,8 +93,8 @@ func (t *Table) apply(b *batch) error {
 	e := &edit{
 		batch:     b,
 		next:      &next,
-		addresses: trieEditor[*address]{epoch: w.epoch, key: (*address).trieKey},
-		links:     trieEditor[link]{epoch: w.epoch, key: link.trieKey},
+		addresses: trieEdit{w.epoch},
+		links:     linkEdit{w.epoch},
 		brs:       newBREdit(before.brs, w.brRefs, w.freeBRs),
 		slots:     slotEdit{free: w.freeSlots, bound: uint32(before.slots)},
 	}

@@ -2,118 +2,96 @@ package softwire
 
 import "slices"
 
-// trieEditor makes new versions of a trie. Nodes of its own epoch are in no
+// trieEdit makes new versions of a trie. Nodes of its own epoch are in no
 // published version, so it changes them in place; others it copies.
-type trieEditor[L comparable] struct {
-	epoch uint64
-	key   func(L) trieKey
-}
+type trieEdit struct{ epoch uint64 }
 
-// put returns the trie n with leaf in it, in place of one with the same key.
-func (e trieEditor[L]) put(n *node[L], leaf L) *node[L] {
-	return e.putKey(n, e.key(leaf), leaf)
-}
-
-func (e trieEditor[L]) putKey(n *node[L], k trieKey, leaf L) *node[L] {
+// put returns the trie n with a in it, in place of what was bound on that
+// address.
+func (e trieEdit) put(n *node, a *address) *node {
 	if n == nil {
-		return e.fork(k, trieLevels-1, leafSlot(leaf))
+		return e.fork(a.ip, addressLevel-1, slot{leaf: a})
 	}
-	if d := k.divergence(n.prefix); d < n.level {
-		return e.fork(k, d, leafSlot(leaf), n.lone())
+	if d := divergence(a.ip, n.prefix); d < n.level {
+		return e.fork(a.ip, d, slot{leaf: a}, n.lone())
 	}
-	digit := k.digit(n.level)
+	digit := digitOf(a.ip, n.level)
 	at := n.slot(digit)
-	switch {
-	case at.child != nil:
-		if child := e.putKey(at.child, k, leaf); child != at.child {
+	if at.child != nil {
+		if child := e.put(at.child, a); child != at.child {
 			n = e.own(n)
 			n.children[rank(n.childBits, 1<<digit)] = child
 		}
 		return n
-	case at.empty():
-		n = e.own(n)
-		n.insertLeaf(digit, leaf)
-		return n
 	}
-	d := k.divergence(e.key(at.leaf))
 	n = e.own(n)
-	if d == trieLevels {
-		n.leaves[rank(n.leafBits, 1<<digit)] = leaf
-		return n
+	switch {
+	case at.leaf == nil:
+		n.insertLeaf(digit, a)
+	case at.leaf.ip == a.ip:
+		n.leaves[rank(n.leafBits, 1<<digit)] = a
+	default:
+		n.dropLeaf(digit)
+		n.insertChild(digit, e.fork(a.ip, divergence(a.ip, at.leaf.ip), slot{leaf: a}, at))
 	}
-	n.dropLeaf(digit)
-	n.insertChild(digit, e.fork(k, d, leafSlot(leaf), at))
 	return n
 }
 
-// remove returns the trie n without the leaf of key k; nil for an empty one.
-func (e trieEditor[L]) remove(n *node[L], k trieKey) *node[L] {
-	s := e.removeBelow(n, k)
-	if s.isLeaf { // only one is left, and a trie is a node
-		return e.fork(e.key(s.leaf), trieLevels-1, s)
+// remove returns the trie n without the address ip; nil for an empty one.
+func (e trieEdit) remove(n *node, ip uint32) *node {
+	s := e.removeBelow(n, ip)
+	if s.leaf != nil { // only one is left, and a trie is a node
+		return e.fork(s.leaf.ip, addressLevel-1, s)
 	}
 	return s.child
 }
 
-// removeBelow is remove for any node. A single leaf that is left moves up into
-// the parent, and a single node takes the place of its parent.
-func (e trieEditor[L]) removeBelow(n *node[L], k trieKey) slot[L] {
+// removeBelow is remove for any node. A single address that is left moves up
+// into the parent, and a single node takes the place of its parent.
+func (e trieEdit) removeBelow(n *node, ip uint32) slot {
 	if n == nil {
-		return slot[L]{}
+		return slot{}
 	}
-	digit := k.digit(n.level)
+	digit := digitOf(ip, n.level)
 	at := n.slot(digit)
 	switch {
 	case at.child != nil:
-		below := e.removeBelow(at.child, k)
+		below := e.removeBelow(at.child, ip)
 		if below == at {
-			return slot[L]{child: n}
+			return slot{child: n}
 		}
 		n = e.own(n)
-		if below.isLeaf {
+		if below.child != nil {
+			n.children[rank(n.childBits, 1<<digit)] = below.child
+		} else {
 			n.dropChild(digit)
 			n.insertLeaf(digit, below.leaf)
-		} else {
-			n.children[rank(n.childBits, 1<<digit)] = below.child
 		}
-	case at.isLeaf && e.key(at.leaf) == k:
+	case at.leaf != nil && at.leaf.ip == ip:
 		n = e.own(n)
 		n.dropLeaf(digit)
 	default:
-		return slot[L]{child: n}
+		return slot{child: n}
 	}
 	return n.lone()
 }
 
-// lone is n, or what its only branch holds, or nothing.
-func (n *node[L]) lone() slot[L] {
-	switch {
-	case len(n.leaves)+len(n.children) > 1:
-		return slot[L]{child: n}
-	case len(n.leaves) == 1:
-		return leafSlot(n.leaves[0])
-	case len(n.children) == 1:
-		return slot[L]{child: n.children[0]}
-	}
-	return slot[L]{}
-}
-
-// fork returns a new node at level with the branches, whose keys are equal up
-// to there and differ at it.
-func (e trieEditor[L]) fork(prefix trieKey, level uint8, branches ...slot[L]) *node[L] {
-	n := &node[L]{epoch: e.epoch, prefix: prefix, level: level}
+// fork returns a new node at level with the branches, which are equal up to
+// there and differ at it.
+func (e trieEdit) fork(prefix uint32, level uint8, branches ...slot) *node {
+	n := &node{epoch: e.epoch, prefix: prefix, level: level}
 	for _, b := range branches {
-		if b.isLeaf {
-			n.insertLeaf(e.key(b.leaf).digit(level), b.leaf)
+		if b.leaf != nil {
+			n.insertLeaf(digitOf(b.leaf.ip, level), b.leaf)
 		} else {
-			n.insertChild(b.child.prefix.digit(level), b.child)
+			n.insertChild(digitOf(b.child.prefix, level), b.child)
 		}
 	}
 	return n
 }
 
 // own returns n when this edit made it, else a copy.
-func (e trieEditor[L]) own(n *node[L]) *node[L] {
+func (e trieEdit) own(n *node) *node {
 	if n.epoch == e.epoch {
 		return n
 	}
@@ -124,30 +102,30 @@ func (e trieEditor[L]) own(n *node[L]) *node[L] {
 	return &c
 }
 
-func (n *node[L]) insertLeaf(digit uint64, leaf L) {
-	n.leaves = insert(n.leaves, rank(n.leafBits, 1<<digit), leaf)
+func (n *node) insertLeaf(digit uint16, a *address) {
+	n.leaves = insert(n.leaves, rank(n.leafBits, 1<<digit), a)
 	n.leafBits |= 1 << digit
 }
 
-func (n *node[L]) insertChild(digit uint64, child *node[L]) {
+func (n *node) insertChild(digit uint16, child *node) {
 	n.children = insert(n.children, rank(n.childBits, 1<<digit), child)
 	n.childBits |= 1 << digit
 }
 
-func (n *node[L]) dropLeaf(digit uint64) {
+func (n *node) dropLeaf(digit uint16) {
 	i := rank(n.leafBits, 1<<digit)
 	n.leaves = slices.Delete(n.leaves, i, i+1)
 	n.leafBits &^= 1 << digit
 }
 
-func (n *node[L]) dropChild(digit uint64) {
+func (n *node) dropChild(digit uint16) {
 	i := rank(n.childBits, 1<<digit)
 	n.children = slices.Delete(n.children, i, i+1)
 	n.childBits &^= 1 << digit
 }
 
-// insert is slices.Insert that grows by a quarter: nodes stay as they are for
-// long, and room to grow is memory that a million softwires pay for.
+// insert is slices.Insert that grows by a quarter: tables stay as they are for
+// long, and room to grow is memory that every softwire pays for.
 func insert[T any](s []T, i int, v T) []T {
 	if len(s) == cap(s) {
 		s = append(make([]T, 0, len(s)+len(s)/4+1), s...)

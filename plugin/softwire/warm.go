@@ -9,8 +9,10 @@ type Probe struct {
 	Slot  uint32 // as in Match, if Found
 	Found bool
 
-	node    *node[*address]
+	node    *node
 	address *address
+	entry   *entry
+	first   byte
 }
 
 // Warm brings the memory that Lookup will need for each of probes into the
@@ -33,23 +35,28 @@ func (s *Snapshot) Warm(probes []Probe) {
 	}
 	for i := range probes {
 		p := &probes[i]
+		p.entry = nil
 		if p.address == nil || p.address.ip != binary.BigEndian.Uint32(p.IP[:]) {
 			continue
 		}
-		var e *entry
 		if a := p.address; a.crowd != nil {
-			e, _ = a.crowd.holder(p.Port)
+			p.entry, _ = a.crowd.holder(p.Port)
 		} else if psid, ok := a.params.PSID(p.Port); ok {
-			e = a.block.entry(psid)
+			p.entry = a.block.entry(psid)
 		}
-		if p.Found = e != nil; p.Found {
-			p.Slot = e.slot
+	}
+	for i := range probes {
+		p := &probes[i]
+		if p.Found = p.entry != nil; p.Found {
+			// An entry may lie in two cache lines; this reads from both.
+			p.Slot = p.entry.slot
+			p.first = p.entry.b4[0]
 		}
 	}
 }
 
 // step goes from the probe's node to the next one, or to the address.
 func (p *Probe) step() {
-	at := p.node.slot(addressKey(binary.BigEndian.Uint32(p.IP[:])).digit(p.node.level))
+	at := p.node.slot(digitOf(binary.BigEndian.Uint32(p.IP[:]), p.node.level))
 	p.node, p.address = at.child, at.leaf
 }
