@@ -1,0 +1,14 @@
+// Package api owns what is said over the control socket: the JSON types, the
+// paths, and a client. It is HTTP/1.1 on a unix socket. All paths begin with
+// the version, and within a version keys are only added.
+//
+//	GET  /v1/status     Status
+//	GET  /v1/softwires  SoftwirePage; ?ipv4= ?b4= ?after= ?limit= ?counters=true
+//	GET  /v1/counters   Counters
+//	GET  /v1/pools      []Pool
+//	POST /v1/trace      TraceRequest -> Trace
+//	POST /v1/reload     ReloadResult
+//
+// Every answer but 200 has an Error as its body. Keys are leaf names of
+// RFC 8676 where it has one. Times are RFC 3339, PSIDs right-justified.
+package api

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/lwaftr/lw4o6/plugin/portset"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+)
+
+// Paths of the API.
+const (
+	PathStatus    = "/v1/status"
+	PathSoftwires = "/v1/softwires"
+	PathCounters  = "/v1/counters"
+	PathPools     = "/v1/pools"
+	PathTrace     = "/v1/trace"
+	PathReload    = "/v1/reload"
+)
+
+// Limits of the API.
+const (
+	DefaultLimit = 1000    // softwires of a page if none is asked for
+	MaxLimit     = 10_000  // softwires of a page
+	MaxRequest   = 1 << 18 // bytes of a request's body
+	MaxAnswer    = 1 << 24 // bytes of an answer's body
+	MaxPacket    = 65_575  // bytes of a packet to trace: 40 and the largest payload
+)
+
+// Status is how the router is.
+type Status struct {
+	Name      string    `json:"name"`
+	Version   string    `json:"version,omitempty"`
+	Started   time.Time `json:"started"`
+	Ready     bool      `json:"ready"` // everything was programmed once
+	Dataplane Dataplane `json:"dataplane"`
+	Softwires Progress  `json:"softwires"`
+	// Problems are in words, the worst first; none if all is well.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Dataplane is how the data plane says it is.
+type Dataplane struct {
+	Name        string `json:"name"`
+	State       string `json:"state"` // up, down or unknown
+	Incarnation uint64 `json:"incarnation"`
+	Reason      string `json:"reason,omitempty"` // why it is not up
+}
+
+// Progress is how far the data plane has what it should have.
+type Progress struct {
+	Desired     int `json:"desired"`
+	Programmed  int `json:"programmed"`
+	Pending     int `json:"pending"`
+	Unsupported int `json:"unsupported"`
+	// LastSync is when the data plane was last seen to have everything.
+	LastSync *time.Time `json:"last-sync,omitempty"`
+}
+
+// Softwire is one softwire.
+type Softwire struct {
+	IPv4       netip.Addr `json:"binding-ipv4-addr"`
+	PSIDOffset uint8      `json:"psid-offset"`
+	PSIDLen    uint8      `json:"psid-len"`
+	PSID       uint16     `json:"psid"`
+	B4         netip.Addr `json:"binding-ipv6info"` // always an address
+	BR         netip.Addr `json:"br-ipv6-addr"`
+	// ToB4 and FromB4 are there if counters were asked for and the data plane
+	// counts per softwire.
+	ToB4   *Traffic `json:"to-b4,omitempty"`
+	FromB4 *Traffic `json:"from-b4,omitempty"`
+}
+
+// FromSoftwire is s as the API shows it.
+func FromSoftwire(s softwire.Softwire) Softwire {
+	p := s.PortSet.Params()
+	return Softwire{IPv4: s.IPv4, PSIDOffset: p.Offset(), PSIDLen: p.Length(), PSID: s.PortSet.PSID(), B4: s.B4, BR: s.BR}
+}
+
+// Softwire is s as the table has it. The error wraps those of package portset
+// or softwire.
+func (s Softwire) Softwire() (softwire.Softwire, error) {
+	set, err := portset.Of(s.PSIDOffset, s.PSIDLen, s.PSID)
+	if err != nil {
+		return softwire.Softwire{}, fmt.Errorf("softwire on %s: %w", s.IPv4, err)
+	}
+	w := softwire.Softwire{IPv4: s.IPv4, PortSet: set, B4: s.B4, BR: s.BR}
+	return w, w.Validate()
+}
+
+// SoftwirePage is a part of the table in its stable order.
+type SoftwirePage struct {
+	Softwires []Softwire `json:"softwires"`
+	// Next is what to ask for with after to get the next page; empty at the
+	// end. A table that changes in between gives neither gaps nor repetitions
+	// of what stays.
+	Next string `json:"next,omitempty"`
+}
+
+// Traffic counts packets and their bytes, measured on the IPv4 packet.
+type Traffic struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// Counters are the data plane's totals.
+type Counters struct {
+	Granularity  string   `json:"granularity"` // softwire, address or none
+	Encapsulated Traffic  `json:"encapsulated"`
+	Decapsulated Traffic  `json:"decapsulated"`
+	Hairpinned   Traffic  `json:"hairpinned"`
+	Events       []Event  `json:"events"`
+	Devices      []Device `json:"devices,omitempty"`
+}
+
+// Event is one counter by cause.
+type Event struct {
+	Name    string `json:"name"`
+	Drop    bool   `json:"drop"`
+	Packets uint64 `json:"packets"`
+}
+
+// Device counts what a network device of the data plane received and sent.
+type Device struct {
+	Name     string  `json:"name"`
+	Received Traffic `json:"received"`
+	Sent     Traffic `json:"sent"`
+	Drops    []Event `json:"drops,omitempty"`
+}
+
+// Pool is one pool of addresses and what is used of it.
+type Pool struct {
+	Name       string         `json:"name"`
+	Prefixes   []netip.Prefix `json:"prefixes"`
+	PSIDOffset uint8          `json:"psid-offset"`
+	PSIDLen    uint8          `json:"psid-len"`
+	BR         netip.Addr     `json:"br-ipv6-addr"`
+	// Capacity is how many port sets the pool has, Softwires how many
+	// softwires are on its addresses.
+	Capacity  uint64 `json:"capacity"`
+	Softwires int    `json:"softwires"`
+}
+
+// TraceRequest asks what would happen to a packet.
+type TraceRequest struct {
+	Side   string `json:"side"`   // where it comes from: ipv4 or ipv6
+	Packet []byte `json:"packet"` // from the outer IP header on; base64
+}
+
+// Trace is what would happen to a packet, and why.
+type Trace struct {
+	Steps []string `json:"steps"`
+	Sent  []Packet `json:"sent"`
+}
+
+// Packet is one packet that would be sent.
+type Packet struct {
+	Side   string `json:"side"`
+	Packet []byte `json:"packet"`
+}
+
+// ReloadResult is what a reload changed.
+type ReloadResult struct {
+	Put     int `json:"put"`     // softwires added or changed
+	Removed int `json:"removed"` // softwires
+	// Settings are the changed elements of the configuration besides.
+	Settings []string `json:"settings,omitempty"`
+}
+
+// Error is why a request failed.
+type Error struct {
+	// Status is the HTTP status.
+	Status  int    `json:"-"`
+	Message string `json:"message"`
+	// Details are single problems, such as the lines of a bad configuration.
+	Details []string `json:"details,omitempty"`
+}
+
+// Error is the message.
+func (e *Error) Error() string { return e.Message }

@@ -1,0 +1,144 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+)
+
+// Handler is the API without a server around it.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(method, path string, parameters []string, f func(*http.Request, url.Values) (any, error)) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			s.answer(w, r, method, parameters, f)
+		})
+	}
+	handle(http.MethodGet, api.PathStatus, nil, func(r *http.Request, _ url.Values) (any, error) {
+		return s.router.Status.Status(r.Context())
+	})
+	handle(http.MethodGet, api.PathPools, nil, func(r *http.Request, _ url.Values) (any, error) {
+		return s.router.Status.Pools(r.Context())
+	})
+	handle(http.MethodGet, api.PathCounters, nil, func(r *http.Request, _ url.Values) (any, error) {
+		return s.router.Counters.Counters(r.Context())
+	})
+	handle(http.MethodGet, api.PathSoftwires, softwireParameters(), s.softwires)
+	handle(http.MethodPost, api.PathTrace, nil, s.trace)
+	handle(http.MethodPost, api.PathReload, nil, func(r *http.Request, _ url.Values) (any, error) {
+		result, err := s.router.Reloader.Reload(r.Context())
+		if err != nil {
+			return nil, refused(err)
+		}
+		return result, nil
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, &api.Error{Status: http.StatusNotFound, Message: fmt.Sprintf("there is no %.200q", r.URL.Path)})
+	})
+	return mux
+}
+
+// answer checks what all requests have in common and writes what f returns.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, method string, parameters []string, f func(*http.Request, url.Values) (any, error)) {
+	if r.Method != method {
+		w.Header().Set("Allow", method)
+		s.fail(w, r, &api.Error{Status: http.StatusMethodNotAllowed, Message: fmt.Sprintf("%s takes %s", r.URL.Path, method)})
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, api.MaxRequest)
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		s.fail(w, r, bad("the query is malformed"))
+		return
+	}
+	for name, values := range query {
+		if !slices.Contains(parameters, name) || len(values) != 1 {
+			s.fail(w, r, bad("parameter %.60q is unknown or given twice", name))
+			return
+		}
+	}
+	result, err := f(r, query)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	body, err := json.Marshal(result)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	write(w, http.StatusOK, body)
+}
+
+// fail answers with err, which is the router's own fault unless it is an
+// *api.Error.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var e *api.Error
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &e):
+	case errors.As(err, &tooLarge):
+		e = &api.Error{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit)}
+	case errors.Is(err, ErrUnsupported):
+		e = &api.Error{Status: http.StatusNotImplemented, Message: err.Error()}
+	default:
+		s.log.WithError(err).WithField("path", r.URL.Path).Warn("control request failed")
+		e = &api.Error{Status: http.StatusInternalServerError, Message: err.Error()}
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		body = []byte(`{"message":"no words for what went wrong"}`)
+	}
+	write(w, e.Status, body)
+}
+
+func write(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	// The caller has gone if this fails; there is nobody to tell.
+	_, _ = w.Write(append(body, '\n'))
+}
+
+func bad(format string, args ...any) error {
+	return &api.Error{Status: http.StatusBadRequest, Message: fmt.Sprintf(format, args...)}
+}
+
+// refused is a configuration that was not taken, one detail per problem.
+func refused(err error) error {
+	e := &api.Error{Status: http.StatusUnprocessableEntity, Message: "the configuration was not taken; nothing was changed"}
+	for _, one := range element.Each(err) {
+		e.Details = append(e.Details, one.Error())
+	}
+	return e
+}
+
+// trace answers PathTrace.
+func (s *Server) trace(r *http.Request, _ url.Values) (any, error) {
+	var req api.TraceRequest
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&req); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, err
+		}
+		return nil, bad("the request is not understood: %v", err)
+	}
+	if len(req.Packet) > api.MaxPacket {
+		return nil, bad("the packet has %d bytes; the largest has %d", len(req.Packet), api.MaxPacket)
+	}
+	for _, side := range []dataplane.Side{dataplane.SideIPv4, dataplane.SideIPv6} {
+		if req.Side == side.String() {
+			return s.router.Tracer.Trace(r.Context(), side, req.Packet)
+		}
+	}
+	return nil, bad("side %.60q is neither ipv4 nor ipv6", req.Side)
+}

@@ -1,0 +1,55 @@
+package control
+
+import (
+	"context"
+	"errors"
+
+	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+)
+
+// ErrUnsupported is wrapped by the errors of a Router that cannot do what was
+// asked for with its data plane.
+var ErrUnsupported = errors.New("not supported by this data plane")
+
+// Router is what the control socket shows and orders. Its methods may be called
+// from several goroutines.
+type Router struct {
+	Status   Statuser
+	Table    Table
+	Counters Counters
+	Tracer   Tracer
+	Reloader Reloader
+}
+
+// Statuser describes the router.
+type Statuser interface {
+	Status(ctx context.Context) (api.Status, error)
+	Pools(ctx context.Context) ([]api.Pool, error)
+}
+
+// Table is the binding table; *softwire.Table is one.
+type Table interface {
+	Snapshot() *softwire.Snapshot
+}
+
+// Counters reads what the data plane counted.
+type Counters interface {
+	Counters(ctx context.Context) (api.Counters, error)
+	// EachSoftwire calls visit with the counters of each softwire until it
+	// returns false. It calls none if the data plane does not count so.
+	EachSoftwire(ctx context.Context, visit func(dataplane.SoftwireCounters) bool) error
+}
+
+// Tracer says what would happen to a packet. The error wraps ErrUnsupported if
+// the data plane cannot tell.
+type Tracer interface {
+	Trace(ctx context.Context, side dataplane.Side, packet []byte) (api.Trace, error)
+}
+
+// Reloader reads the configuration again. Each error of the tree under an error
+// of errors.Join is a detail of its own.
+type Reloader interface {
+	Reload(ctx context.Context) (api.ReloadResult, error)
+}
