@@ -1,0 +1,82 @@
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+)
+
+// Pool is how far the softwires of one pool prefix are.
+type Pool struct {
+	Prefix     netip.Prefix
+	Desired    int // softwires that the table has
+	Programmed int // of those, what the data plane holds as the table says
+}
+
+// Unprogrammed is how many softwires of the pool are not, or not rightly, in
+// the data plane.
+func (p Pool) Unprogrammed() int { return p.Desired - p.Programmed }
+
+// counts are the numbers of desired and programmed softwires, in all and for
+// each pool prefix.
+type counts struct {
+	all   Pool
+	pools []Pool // by address
+}
+
+// newCounts has the pools of prefixes, which do not overlap.
+func newCounts(prefixes []netip.Prefix) *counts {
+	c := &counts{}
+	for _, p := range prefixes {
+		c.pools = append(c.pools, Pool{Prefix: p.Masked()})
+	}
+	slices.SortFunc(c.pools, func(a, b Pool) int { return a.Prefix.Addr().Compare(b.Prefix.Addr()) })
+	return c
+}
+
+// empty is zero counts of the same pools.
+func (c *counts) empty() *counts {
+	e := &counts{}
+	for _, p := range c.pools {
+		e.pools = append(e.pools, Pool{Prefix: p.Prefix})
+	}
+	return e
+}
+
+// pool finds the one that ip is of; nil if it is of none.
+func (c *counts) pool(ip netip.Addr) *Pool {
+	i, exact := slices.BinarySearchFunc(c.pools, ip, func(p Pool, ip netip.Addr) int {
+		return p.Prefix.Addr().Compare(ip)
+	})
+	if !exact {
+		i--
+	}
+	if i < 0 || !c.pools[i].Prefix.Contains(ip) {
+		return nil
+	}
+	return &c.pools[i]
+}
+
+func (c *counts) desire(key softwire.Key, n int) {
+	c.all.Desired += n
+	if p := c.pool(key.IPv4); p != nil {
+		p.Desired += n
+	}
+}
+
+func (c *counts) program(key softwire.Key, n int) {
+	c.all.Programmed += n
+	if p := c.pool(key.IPv4); p != nil {
+		p.Programmed += n
+	}
+}
+
+// programmedAs takes the numbers of programmed softwires from o, which has the
+// same pools.
+func (c *counts) programmedAs(o *counts) {
+	c.all.Programmed = o.all.Programmed
+	for i := range c.pools {
+		c.pools[i].Programmed = o.pools[i].Programmed
+	}
+}
