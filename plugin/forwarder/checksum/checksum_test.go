@@ -86,3 +86,55 @@ func TestStoredChecksumVerifies(t *testing.T) {
 		t.Errorf("a right header sums to %#04x, want 0", got)
 	}
 }
+
+func TestIPv6AgainstReference(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for range 5000 {
+		var src, dst [16]byte
+		proto := byte(rng.Uint32())
+		for i := range src {
+			src[i], dst[i] = byte(rng.Uint32()), byte(rng.Uint32())
+		}
+		b := make([]byte, rng.IntN(200))
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+		// RFC 8200 section 8.1: the pseudo-header.
+		pseudo := append(src[:], dst[:]...)
+		pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(b)))
+		pseudo = append(pseudo, 0, 0, 0, proto)
+		if got, want := checksum.IPv6(&src, &dst, proto, b), reference(append(pseudo, b...)); got != want {
+			t.Fatalf("IPv6(%x, %x, %d, %x) = %#04x, reference says %#04x", src, dst, proto, b, got, want)
+		}
+	}
+}
+
+// An adjusted checksum is the one computed anew.
+func TestAdjust(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	extremes := []uint16{0, 1, 0x7fff, 0x8000, 0xfffe, 0xffff}
+	for range 20000 {
+		b := make([]byte, 8)
+		b[0] = 0x45 // a block of zeros alone has two checksums
+		for i := 4; i < len(b); i++ {
+			b[i] = byte(rng.Uint32())
+		}
+		old, updated := uint16(rng.Uint32()), extremes[rng.IntN(len(extremes))]
+		if rng.IntN(2) == 0 {
+			old, updated = updated, old
+		}
+		binary.BigEndian.PutUint16(b[6:], old)
+		binary.BigEndian.PutUint16(b[2:], reference(b))
+		checksum.Adjust(b[2:], old, updated)
+		got := binary.BigEndian.Uint16(b[2:])
+		binary.BigEndian.PutUint16(b[6:], updated)
+		binary.BigEndian.PutUint16(b[2:], 0)
+		if want := reference(b); got != want {
+			t.Fatalf("%#04x to %#04x in %x: adjusted to %#04x, want %#04x", old, updated, b, got, want)
+		}
+	}
+}

@@ -63,8 +63,8 @@ func TestFlood(t *testing.T) {
 		// At a million a second, 15 ms pass between a packet's fragments.
 		{"from everywhere to everywhere", func(*flood) {}, 15_000, reassembly.TableFull},
 		// Of these, no amount does harm.
-		{"from one source", func(f *flood) { f.sources = false }, 40_000, reassembly.SourceLimit},
-		{"to one destination", func(f *flood) { f.destinations = false }, 40_000, reassembly.DestinationLimit},
+		{"from one source", func(f *flood) { f.sources = false }, 25_000, reassembly.SourceLimit},
+		{"to one destination", func(f *flood) { f.destinations = false }, 25_000, reassembly.DestinationLimit},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestFlood(t *testing.T) {
 			for range 3 * config.MaxContexts { // warm up
 				feed(flood.next())
 			}
-			legitimate := make([][][]byte, 10)
+			legitimate := make([][][]byte, 5)
 			for i := range legitimate {
 				f := flow{src: 1, dst: 2, id: uint32(i), proto: udp}
 				for _, p := range cut(data(4000, byte(i)), 1480, 2960) {
