@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -87,11 +86,10 @@ func (n *neighbor) run(ctx context.Context) error {
 		}
 		messages, _, err := n.updates.Receive()
 		switch {
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		case err == nil, temporary(err), ctx.Err() != nil:
 		case errors.Is(err, unix.ENOBUFS):
 			due = time.Now() // updates were lost: read the table
-		case errors.Is(err, os.ErrClosed) && ctx.Err() != nil:
-		case err != nil:
+		default:
 			return fmt.Errorf("neighbours of interface %d: %w", n.index, err)
 		}
 		for _, message := range messages {

@@ -292,6 +292,7 @@ func (p *Port) Close() {
 		return
 	}
 	p.closed = true
+	var fds []int
 	for _, m := range p.members {
 		for _, r := range m.routes {
 			if r == nil {
@@ -301,13 +302,14 @@ func (p *Port) Close() {
 				p.log.WithError(err).WithField("device", m.name).Debug("route stays behind")
 			}
 		}
-		closeAll(m.fds)
+		fds = append(fds, m.fds...)
 	}
 	for _, hop := range p.hops {
 		hop.close()
 	}
 	for _, q := range p.queues {
-		unix.Close(q.wake)
+		fds = append(fds, q.wake)
 	}
+	closeAll(fds)
 	p.handle.Close()
 }

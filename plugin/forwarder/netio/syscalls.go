@@ -2,6 +2,7 @@ package netio
 
 import (
 	"errors"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -63,4 +64,14 @@ func setVector(v *unix.Iovec, b []byte) {
 // temporary reports errors that say only that nothing waits.
 func temporary(err error) bool {
 	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)
+}
+
+// closeAll closes descriptors, all at once: the kernel waits with each of a
+// network device until no CPU can still be using it.
+func closeAll(fds []int) {
+	var closing sync.WaitGroup
+	for _, fd := range fds {
+		closing.Go(func() { unix.Close(fd) })
+	}
+	closing.Wait()
 }

@@ -286,3 +286,16 @@ func (p *tunnel) Process(_ time.Time, side dataplane.Side, in []Frame, out []Out
 	}
 	return out
 }
+
+// control runs f on a connection's descriptor.
+func control(conn any, f func(fd int) error) error {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := raw.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}

@@ -92,9 +92,3 @@ func tunError(err error, exists bool, queues int) error {
 	}
 	return err
 }
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
-}
