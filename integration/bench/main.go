@@ -1,0 +1,98 @@
+// Command bench measures the lwAFTR and, in the same run and taking turns, a
+// peer that does comparable work without it: absolute figures say more about the
+// machine than about the code, ratios are what stays.
+//
+// It prints a table for people and, with -o, writes a JSON array for programs:
+// objects of name, value, unit, peer and ratio, the ratio being that of value to
+// the peer's value, null where there is no peer.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], benches(fullScale()), os.Stdout)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// scale is how large the measurements are.
+type scale struct {
+	bindings     int // of the binding table
+	fewBindings  int // where the table is not what is measured
+	flows        int // packets of different flows
+	largeFlows   int // the same for large packets
+	rateTime     time.Duration
+	attackTime   time.Duration // on the clock of the attack
+	attackBefore time.Duration // the same, before anything is counted
+	smallBatches int
+}
+
+// fullScale is what make bench measures.
+func fullScale() scale {
+	return scale{
+		bindings:     maxBindings,
+		fewBindings:  1 << 16,
+		flows:        1 << 19,
+		largeFlows:   1 << 13,
+		rateTime:     time.Second,
+		attackTime:   2 * time.Second,
+		attackBefore: 2 * time.Second, // a rate limit lets a burst pass first
+		smallBatches: 20_000,
+	}
+}
+
+// benches are all there are, in the order of the report. What one holds is
+// given back before the next begins.
+func benches(s scale) []bench {
+	return []bench{
+		{"forwarding", s.forwarding},
+		{"fragments", s.fragments},
+		{"attack", s.attack},
+		{"load", s.load},
+	}
+}
+
+// run is main without the process around it.
+func run(ctx context.Context, args []string, all []bench, out io.Writer) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	file := flags.String("o", "", "write the figures as JSON to this file")
+	only := flags.String("run", "", "only the figures whose name matches this regular expression")
+	repeat := flags.Int("repeat", 5, "how often each figure is measured; the median counts")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	match, err := regexp.Compile(*only)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	if *repeat < 1 {
+		return errors.New("-repeat: at least 1")
+	}
+	h := harness{repeat: *repeat, match: match, out: out}
+	err = h.run(ctx, all)
+	h.skippedLines()
+	if *file != "" && len(h.figures) > 0 {
+		if writeErr := writeJSON(*file, h.figures); writeErr != nil {
+			err = errors.Join(err, writeErr)
+		}
+	}
+	return err
+}
