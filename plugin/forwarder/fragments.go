@@ -111,10 +111,10 @@ func (w *Worker) reassemble6(p *packet, h *header6) bool {
 // landed counts what a fragment led to and makes *p the whole packet, if it is.
 func (w *Worker) landed(r *reassembly.Result, p *packet) bool {
 	w.lost(r.Drops)
+	if r.Held {
+		w.count(FragmentsHeld)
+	}
 	if r.Packet == nil {
-		if len(r.Drops) == 0 {
-			w.count(FragmentsHeld)
-		}
 		return false
 	}
 	w.count(Reassembled)
