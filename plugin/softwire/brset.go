@@ -12,14 +12,10 @@ type brSet struct {
 // brEdit collects how a batch changes the use of BR addresses.
 type brEdit struct {
 	base  *brSet
-	refs  []int    // of the base, by index
-	free  []uint32 // indexes of the base that nothing uses
-	added map[[16]byte]uint32
-	delta map[uint32]int // change of the use, by index
-}
-
-func newBREdit(base *brSet, refs []int, free []uint32) *brEdit {
-	return &brEdit{base: base, refs: refs, free: free, added: make(map[[16]byte]uint32), delta: make(map[uint32]int)}
+	refs  []int               // of the base, by index
+	free  []uint32            // indexes of the base that nothing uses
+	added map[[16]byte]uint32 // indexes of addresses that the base lacks
+	delta map[uint32]int      // change of the use, by index
 }
 
 // intern returns the index of br, a new one if it has none. An index that the
@@ -35,8 +31,19 @@ func (e *brEdit) intern(br [16]byte) uint32 {
 	if n := len(e.added); n < len(e.free) {
 		i = e.free[n]
 	}
+	if e.added == nil {
+		e.added = make(map[[16]byte]uint32)
+	}
 	e.added[br] = i
 	return i
+}
+
+// use counts n more uses of the BR address of index i.
+func (e *brEdit) use(i uint32, n int) {
+	if e.delta == nil {
+		e.delta = make(map[uint32]int)
+	}
+	e.delta[i] += n
 }
 
 // preview is a set that has the addresses of all indexes, for naming softwires

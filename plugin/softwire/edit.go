@@ -14,7 +14,7 @@ type edit struct {
 	next      *Snapshot // what the batch makes of the snapshot, our own until commit
 	addresses trieEdit
 	links     linkEdit
-	brs       *brEdit
+	brs       brEdit
 	brOf      []uint32 // index in brs of each of the batch's BR addresses
 	slots     slotEdit
 }
@@ -154,7 +154,7 @@ func (e *edit) put(o *op, old *entry) entry {
 		e.unlink(o.at, old)
 	}
 	e.next.links = e.links.put(e.next.links, newLink(e.next.seed, &next.b4, o.at), 0)
-	e.brs.delta[next.br]++
+	e.brs.use(next.br, 1)
 	return next
 }
 
@@ -167,7 +167,7 @@ func (e *edit) drop(at locator, old *entry) {
 
 func (e *edit) unlink(at locator, old *entry) {
 	e.next.links = e.links.remove(e.next.links, newLink(e.next.seed, &old.b4, at), 0)
-	e.brs.delta[old.br]--
+	e.brs.use(old.br, -1)
 }
 
 // checkOverlap refuses a softwire that was put on an address and shares ports
@@ -224,14 +224,14 @@ func (e *edit) checkRoles() error {
 }
 
 // roleConflict names a softwire that has ip as its lwB4 and one that has it as
-// its BR address. It looks at the whole table, which only a refusal costs.
+// its BR address. It may look at the whole table, which only a refusal costs.
 func (e *edit) roleConflict(ip [16]byte) error {
 	var asB4, asBR Softwire
 	for s := range e.next.All() {
-		if s.B4.As16() == ip {
+		if !asB4.IPv4.IsValid() && s.B4.As16() == ip {
 			asB4 = s
 		}
-		if s.BR.As16() == ip {
+		if !asBR.IPv4.IsValid() && s.BR.As16() == ip {
 			asBR = s
 		}
 		if asB4.IPv4.IsValid() && asBR.IPv4.IsValid() {

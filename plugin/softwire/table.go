@@ -95,7 +95,7 @@ func (t *Table) apply(b *batch) error {
 		next:      &next,
 		addresses: trieEdit{w.epoch},
 		links:     linkEdit{w.epoch},
-		brs:       newBREdit(before.brs, w.brRefs, w.freeBRs),
+		brs:       brEdit{base: before.brs, refs: w.brRefs, free: w.freeBRs},
 		slots:     slotEdit{free: w.freeSlots, bound: uint32(before.slots)},
 	}
 	if err := e.apply(); err != nil {

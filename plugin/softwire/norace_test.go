@@ -1,0 +1,5 @@
+//go:build !race
+
+package softwire
+
+const raceEnabled = false
