@@ -1,0 +1,59 @@
+package vpptest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// ErrNoVPP reports a machine without a VPP that can be started.
+var ErrNoVPP = errors.New("no VPP")
+
+// Variables of the environment.
+const (
+	envBinary  = "VPP_BIN"
+	envRequire = "LW4O6_REQUIRE_VPP"
+	envKeep    = "LW4O6_KEEP_VPP" // keep the directories of VPPs that did well, too
+)
+
+// installed is where a VPP built from source lands by default.
+const installed = "/opt/vpp/bin/vpp"
+
+// Find returns the path of the VPP binary: VPP_BIN, else vpp of the PATH, else
+// /opt/vpp/bin/vpp. The error wraps ErrNoVPP and says what to install or set.
+func Find() (string, error) {
+	if path := os.Getenv(envBinary); path != "" {
+		if _, err := exec.LookPath(path); err != nil {
+			return "", fmt.Errorf("%w: %s=%s: %w", ErrNoVPP, envBinary, path, err)
+		}
+		return path, nil
+	}
+	if path, err := exec.LookPath("vpp"); err == nil {
+		return path, nil
+	}
+	if path, err := exec.LookPath(installed); err == nil {
+		return path, nil
+	}
+	return "", fmt.Errorf("%w: neither $%s, nor vpp in the PATH, nor %s; install the vpp package of FD.io or set %s",
+		ErrNoVPP, envBinary, installed, envBinary)
+}
+
+// Require returns the path of the VPP binary, or skips t: VPP needs root for
+// its interfaces and namespaces. With LW4O6_REQUIRE_VPP=1 it fails t instead.
+func Require(t testing.TB) string {
+	t.Helper()
+	path, err := Find()
+	if err == nil && os.Geteuid() != 0 {
+		err = errors.New("VPP needs root")
+	}
+	switch {
+	case err == nil:
+	case os.Getenv(envRequire) == "1":
+		t.Fatalf("%s=1: %v", envRequire, err)
+	default:
+		t.Skip(err)
+	}
+	return path
+}
