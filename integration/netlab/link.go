@@ -1,11 +1,14 @@
 package netlab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // End is one end of a link.
@@ -55,7 +58,52 @@ func connect(a, b End, index int) error {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(a.Node.awaitAddresses(a.Name), b.Node.awaitAddresses(b.Name))
+}
+
+// awaitLimit bounds how long the kernel may take to make addresses usable.
+const awaitLimit = 10 * time.Second
+
+// awaitAddresses blocks until the IPv6 addresses of an interface, the
+// link-local one among them, can be used. Without duplicate address detection
+// that is soon, but not at once, and what is sent before waits for a second.
+func (n *Namespace) awaitAddresses(iface string) error {
+	link, err := n.links.LinkByName(iface)
+	if err != nil {
+		return err
+	}
+	late := time.NewTimer(awaitLimit)
+	defer late.Stop()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		usable, err := n.addressesUsable(link)
+		if usable || err != nil {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-late.C:
+			return fmt.Errorf("%s: interface %s: its addresses are not usable after %s", n, iface, awaitLimit)
+		}
+	}
+}
+
+func (n *Namespace) addressesUsable(link netlink.Link) (bool, error) {
+	all, err := n.links.AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		return false, err
+	}
+	linkLocal := false
+	for _, a := range all {
+		// The route comes last of all that the kernel does for an address.
+		routes, err := n.links.RouteGetWithOptions(a.IP, &netlink.RouteGetOptions{Oif: link.Attrs().Name})
+		if a.Flags&unix.IFA_F_TENTATIVE != 0 || err != nil || len(routes) == 0 || routes[0].Type != unix.RTN_LOCAL {
+			return false, nil
+		}
+		linkLocal = linkLocal || a.IP.IsLinkLocalUnicast()
+	}
+	return linkLocal, nil
 }
 
 // Address adds an address to an interface. It is usable at once.
@@ -66,16 +114,13 @@ func (n *Namespace) Address(iface string, addr netip.Prefix) error {
 	}
 	entry := &netlink.Addr{IPNet: ipNet(addr)}
 	if addr.Addr().Is6() {
-		entry.Flags = ifaNoDAD
+		entry.Flags = unix.IFA_F_NODAD
 	}
 	if err := n.links.AddrAdd(link, entry); err != nil {
 		return fmt.Errorf("%s: interface %s: address %s: %w", n, iface, addr, err)
 	}
 	return nil
 }
-
-// ifaNoDAD is IFA_F_NODAD of linux/if_addr.h.
-const ifaNoDAD = 0x02
 
 // Route adds a route to a neighbour on one of the node's links.
 func (n *Namespace) Route(to netip.Prefix, via netip.Addr) error {
@@ -99,7 +144,7 @@ func (n *Namespace) SetMTU(iface string, mtu int) error {
 	return nil
 }
 
-// SetUp brings an interface up or down.
+// SetUp brings an interface up or down. Going down, it loses its routes.
 func (n *Namespace) SetUp(iface string, up bool) error {
 	link, err := n.links.LinkByName(iface)
 	switch {

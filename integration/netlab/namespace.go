@@ -91,8 +91,10 @@ func (n *Namespace) prepare() error {
 		if err := n.Sysctl("net/ipv6/conf/"+scope+"/accept_dad", "0"); err != nil {
 			return err
 		}
-		if err := n.Sysctl("net/ipv6/conf/"+scope+"/accept_ra", "0"); err != nil {
-			return err
+		for _, key := range []string{"accept_ra", "router_solicitations"} {
+			if err := n.Sysctl("net/ipv6/conf/"+scope+"/"+key, "0"); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

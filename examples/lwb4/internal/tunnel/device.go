@@ -57,6 +57,9 @@ func configure(handle *netlink.Handle, c Config, mtu int) error {
 	if err := handle.LinkSetUp(link); err != nil {
 		return fmt.Errorf("device %s: bring up: %w", c.Name, err)
 	}
+	if err := awaitLocal(handle, c.Softwire.B4); err != nil {
+		return err
+	}
 	if !c.DefaultRoute {
 		return nil
 	}
@@ -70,6 +73,27 @@ func configure(handle *netlink.Handle, c Config, mtu int) error {
 		return fmt.Errorf("device %s: add default route: %w", c.Name, err)
 	}
 	return nil
+}
+
+// awaitLocal blocks until the kernel takes packets for an IPv6 address as its
+// own. It does so some time after the address was added, and on a busy machine
+// that can be a while.
+func awaitLocal(handle *netlink.Handle, a netip.Addr) error {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		routes, err := handle.RouteGet(a.AsSlice())
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-late.C:
+			return fmt.Errorf("address %s is still not usable after %s: %w", a, patience, errors.Join(err, unix.EADDRNOTAVAIL))
+		}
+	}
 }
 
 // hasAddress reports whether an IPv6 address is on any interface.

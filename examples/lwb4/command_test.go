@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/cpe"
+	"github.com/lwaftr/lw4o6/plugin/config"
+)
+
+// invoke runs the program and returns what it said.
+func invoke(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(context.Background(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestExampleFileIsRight(t *testing.T) {
+	code, out, errs := invoke("check", "-c", "lwb4.yaml")
+	want := "softwire 192.0.2.1 psid 0/6/5 lwB4 2001:db8:1::1 BR 2001:db8:ffff::1, 1024 ports for 192.168.1.0/24 on lan0\n"
+	if code != exitOK || out != want || errs != "" {
+		t.Errorf("exit code %d, output %q, errors %q, want %q", code, out, errs, want)
+	}
+}
+
+// TestExampleFileStatesDefaults checks the file with its comments taken off:
+// whatever it calls a default must not change anything.
+func TestExampleFileStatesDefaults(t *testing.T) {
+	text, err := os.ReadFile("lwb4.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain []string
+	active := 0
+	for _, line := range strings.Split(string(text), "\n") {
+		bare := strings.TrimPrefix(strings.TrimLeft(line, " "), "# ")
+		if strings.HasPrefix(strings.TrimLeft(line, " "), "# ") && strings.Contains(bare, ":") {
+			indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+			line = indent + bare
+			active++
+		}
+		plain = append(plain, line)
+	}
+	if active < 8 {
+		t.Fatalf("only %d defaults found", active)
+	}
+	file := write(t, strings.Join(plain, "\n"))
+	_, want, _ := invoke("check", "-c", "lwb4.yaml")
+	code, out, errs := invoke("check", "-c", file)
+	if code != exitOK || out != want {
+		t.Errorf("exit code %d, output %q, errors %q", code, out, errs)
+	}
+	with, without := load(t, file), load(t, "lwb4.yaml")
+	if len(with.Forwards) != 1 || with.Forwards[0] != without.Forwards[0] {
+		t.Errorf("forwards %+v and %+v", with.Forwards, without.Forwards)
+	}
+	with.Forwards, without.Forwards = nil, nil
+	if with.Softwire != without.Softwire || with.Tunnel != without.Tunnel || with.Log != without.Log || with.LAN != without.LAN {
+		t.Errorf("%+v is not %+v", with, without)
+	}
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "lwb4.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestFlagsOverrideFile(t *testing.T) {
+	code, out, errs := invoke("check", "-c", "lwb4.yaml", "--psid", "6", "--lan-prefix", "192.168.0.0/16", "--mtu", "1400",
+		"--ipv4-addr", "192.0.2.9")
+	if code != exitUsage || out != "" || !strings.Contains(errs, "port: 5180 is not in port set 0/6/6") {
+		t.Errorf("exit code %d, output %q, errors %q", code, out, errs)
+	}
+	code, out, errs = invoke("check", "-c", "lwb4.yaml", "--lan-prefix", "192.168.0.0/16", "--ipv4-addr", "192.0.2.9")
+	if code != exitOK || !strings.Contains(out, "192.0.2.9 psid 0/6/5") || !strings.Contains(out, "192.168.0.0/16") {
+		t.Errorf("exit code %d, output %q, errors %q", code, out, errs)
+	}
+}
+
+func TestFlagsAlone(t *testing.T) {
+	code, out, errs := invoke("check", "--b4-ipv6-addr", "2001:db8:1::1", "--br-ipv6-addr", "2001:db8:ffff::1",
+		"--ipv4-addr", "192.0.2.1", "--psid-offset", "6", "--psid-len", "8", "--psid", "52",
+		"--lan", "lan0", "--lan-prefix", "192.168.1.0/24", "--tunnel", "user")
+	if code != exitOK || !strings.Contains(out, "psid 6/8/52") || !strings.Contains(out, "252 ports") {
+		t.Errorf("exit code %d, output %q, errors %q", code, out, errs)
+	}
+}
+
+// TestBadConfiguration expects exit code 2 and one line for each error.
+func TestBadConfiguration(t *testing.T) {
+	good, err := os.ReadFile("lwb4.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name, from, to string
+		want           []string // of each line
+	}{
+		{"unknown key", "psid: 5 ", "psidd: 5 ", []string{":10: softwire.psidd: unknown"}},
+		{"psid too large", "psid: 5 ", "psid: 64", []string{":10: softwire.psid: psid 64"}},
+		{"length too large", "psid-len: 6", "psid-len: 17", []string{":9: softwire.psid-len: "}},
+		{"no lwB4 address", "b4-ipv6-addr: 2001:db8:1::1 ", "# ", []string{"softwire.b4-ipv6-addr: is missing"}},
+		{"wrong family", "2001:db8:ffff::1", "192.0.2.2", []string{"softwire: softwire 192.0.2.1"}},
+		{"no such thing", "2001:db8:ffff::1", "aftr", []string{":6: softwire.br-ipv6-addr: \"aftr\" is not an IP address"}},
+		{"host bits", "192.168.1.0/24", "192.168.1.1/24", []string{":14: lan.prefix: 192.168.1.1/24 has host bits: use 192.168.1.0/24"}},
+		{"two errors", "interface: lan0\n  prefix: 192.168.1.0/24", "interface: a-much-too-long-name\n  prefix: 2001:db8::/64",
+			[]string{"forwards[0].to", "lan.interface", "lan.prefix"}},
+		{"port of another", "port: 5180", "port: 80", []string{":24: forwards[0].port: 80 is not in port set 0/6/5"}},
+		{"unknown protocol", "protocol: tcp", "protocol: sctp", []string{":24: forwards[0].protocol: \"sctp\" is not a protocol"}},
+		{"twice", "192.168.1.2:80\"}", "192.168.1.2:80\"}\n  - {protocol: tcp, port: 5180, to: \"192.168.1.3:80\"}",
+			[]string{":25: forwards[1].port: tcp 5180 is forwarded by item 0 already"}},
+		{"tunnel", "# tunnel:", "tunnel: {kind: magic, mtu: 1200, hop-limit: 0, device: \"\"}\n#",
+			[]string{"tunnel.kind", "tunnel.device", "tunnel.mtu", "tunnel.hop-limit"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			text := strings.Replace(string(good), row.from, row.to, 1)
+			if text == string(good) {
+				t.Fatal("the change changes nothing")
+			}
+			code, out, errs := invoke("check", "-c", write(t, text))
+			if code != exitUsage || out != "" {
+				t.Errorf("exit code %d, output %q", code, out)
+			}
+			lines := strings.Split(strings.TrimSuffix(errs, "\n"), "\n")
+			if len(lines) != len(row.want) {
+				t.Errorf("%d lines, want %d:\n%s", len(lines), len(row.want), errs)
+			}
+			for _, want := range row.want {
+				if !strings.Contains(errs, want) {
+					t.Errorf("%q is not in:\n%s", want, errs)
+				}
+			}
+			for _, line := range lines {
+				if !strings.HasPrefix(line, "lwb4: ") {
+					t.Errorf("line %q does not say whose it is", line)
+				}
+			}
+		})
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"help", []string{"--help"}, exitOK, "Usage:"},
+		{"nothing", nil, exitOK, "Usage:"},
+		{"help of run", []string{"run", "--help"}, exitOK, "lwb4 run -c"},
+		{"help of check", []string{"check", "--help"}, exitOK, "lwb4 check -c"},
+		{"unknown command", []string{"walk"}, exitUsage, `unknown command "walk"`},
+		{"unknown flag", []string{"run", "--fast"}, exitUsage, "unknown flag"},
+		{"argument", []string{"run", "now"}, exitUsage, "unknown command"},
+		{"no address", []string{"check", "--ipv4-addr", "x"}, exitUsage, "not an address"},
+		{"no prefix", []string{"check", "--lan-prefix", "x"}, exitUsage, "not an address/length"},
+		{"no file", []string{"run", "-c", "/nonexistent"}, exitUsage, "/nonexistent: no such file"},
+		{"nothing configured", []string{"run"}, exitUsage, "softwire.br-ipv6-addr: is missing"},
+		{"no LAN", []string{"run", "-c", "lwb4.yaml", "--lan", "nonexistent0"}, exitFailed, "LAN interface nonexistent0"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			code, out, errs := invoke(row.args...)
+			if code != row.code || !strings.Contains(out+errs, row.want) {
+				t.Errorf("exit code %d, want %d; output %q, errors %q, want %q", code, row.code, out, errs, row.want)
+			}
+		})
+	}
+}
+
+func load(t *testing.T, file string) cpe.Config {
+	t.Helper()
+	c := cpe.DefaultConfig()
+	if _, err := config.Load(file, (*unchecked)(&c)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
