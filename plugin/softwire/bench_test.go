@@ -3,9 +3,8 @@ package softwire
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
-
-	"github.com/lwaftr/lw4o6/plugin/portset"
 )
 
 func BenchmarkLookup1M(b *testing.B) {
@@ -48,29 +47,28 @@ func BenchmarkLoad1M(b *testing.B) {
 	}
 }
 
+// BenchmarkApplySmallBatch gives softwires all over a full table to other
+// subscribers, some at a time.
 func BenchmarkApplySmallBatch(b *testing.B) {
 	for _, sh := range shapes {
+		table, all := load(b, sh), slices.Collect(sh.all(b))
 		for _, size := range []int{1, 8, 64} {
 			b.Run(fmt.Sprintf("%s/%d", sh.name, size), func(b *testing.B) {
-				table := load(b, sh)
 				rng := rand.New(rand.NewPCG(1, 2))
-				p, _ := portset.NewParams(0, sh.length)
+				c := Change{Put: make([]Softwire, size)}
 				b.ReportAllocs()
-				b.ResetTimer()
 				for b.Loop() {
-					var c Change
-					for range size {
-						k := Key{sh.ipv4(rng.IntN(sh.addresses)), setOf(p, uint16(rng.IntN(p.Sets())))}
-						if rng.IntN(2) == 0 {
-							c.Remove = append(c.Remove, k)
-							continue
-						}
-						c.Put = append(c.Put, Softwire{k.IPv4, k.PortSet, subscriber(rng.IntN(1 << 21)), someBR})
+					first := rng.IntN(len(all))
+					for i := range c.Put {
+						s := all[(first+i*15485863)%len(all)] // a prime apart, so no two are equal
+						s.B4 = subscriber(rng.IntN(1 << 22))
+						c.Put[i] = s
 					}
-					if err := table.Apply(c); err != nil && len(c.Put) == 1 {
+					if err := table.Apply(c); err != nil {
 						b.Fatal(err)
 					}
 				}
+				b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "softwires/s")
 			})
 		}
 	}

@@ -50,6 +50,13 @@ type linkNode struct {
 	children *[16]*linkNode // by the digit of the node's level
 }
 
+// branchedNode is a linkNode with its children: one piece of memory to find and
+// to copy instead of two.
+type branchedNode struct {
+	linkNode
+	room [16]*linkNode
+}
+
 // listedLinks is how many links a list holds before it is branched, and half of
 // it how few there are when branches become a list.
 const listedLinks = 32
@@ -100,11 +107,12 @@ func (e linkEdit) put(n *linkNode, l link, level uint8) *linkNode {
 		return n
 	}
 	if n.children == nil {
-		n.children = new([16]*linkNode)
+		b := &branchedNode{linkNode: linkNode{epoch: e.epoch, count: n.count}}
+		b.children = &b.room
 		for _, old := range n.links {
-			e.putBelow(n, old, level)
+			e.putBelow(&b.linkNode, old, level)
 		}
-		n.links = nil
+		n = &b.linkNode
 	}
 	e.putBelow(n, l, level)
 	return n
@@ -133,7 +141,7 @@ func (e linkEdit) remove(n *linkNode, l link, level uint8) *linkNode {
 	if n.count <= listedLinks/2 {
 		links := make([]link, 0, n.count)
 		n.each(func(l link) bool { links = append(links, l); return true })
-		n.links, n.children = links, nil
+		return &linkNode{epoch: e.epoch, count: n.count, links: links}
 	}
 	return n
 }
@@ -143,10 +151,10 @@ func (e linkEdit) own(n *linkNode) *linkNode {
 	if n.epoch == e.epoch {
 		return n
 	}
-	c := &linkNode{epoch: e.epoch, count: n.count, links: slices.Clone(n.links)}
-	if n.children != nil {
-		children := *n.children
-		c.children = &children
+	if n.children == nil {
+		return &linkNode{epoch: e.epoch, count: n.count, links: slices.Clone(n.links)}
 	}
-	return c
+	b := &branchedNode{linkNode: linkNode{epoch: e.epoch, count: n.count}, room: *n.children}
+	b.children = &b.room
+	return &b.linkNode
 }
