@@ -14,13 +14,11 @@ CHECKS   ?=
 AS_ROOT  := $(CURDIR)/.ci/as-root
 NEED     := $(CURDIR)/.ci/need
 
-# A checkout that belongs to somebody else makes git, and so `go build`, fail.
-ifneq ($(shell git -C '$(CURDIR)' rev-parse HEAD 2>/dev/null),)
-BUILDVCS := auto
-else
-BUILDVCS := false
+# Git refuses to look at a checkout that belongs to somebody else, and then go
+# refuses to build.
+ifeq ($(shell git -C '$(CURDIR)' rev-parse HEAD 2>/dev/null),)
+export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 endif
-export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=$(BUILDVCS))
 
 # The tests that make network namespaces need root; go itself does not.
 ifneq ($(shell id -u),0)
@@ -33,7 +31,6 @@ help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
 
 build: ## Build the lwAFTR and the example CPE: build/lwaftr, build/lwb4.
-	@mkdir -p $(BUILD)
 	go build -o $(BUILD)/lwaftr ./examples/lwaftr
 	go build -o $(BUILD)/lwb4 ./examples/lwb4
 
@@ -43,8 +40,8 @@ demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts.
 
 test: ## Run all tests; skipped ones are named at the end, with the reason.
 	@$(NEED) cc=gcc /usr/include/stdlib.h=libc6-dev
-	@mkdir -p $(BUILD)
-	@go run ./integration/testsummary -o $(BUILD)/test-summary.txt \
+	@go build -o $(BUILD)/testsummary ./integration/testsummary
+	@$(BUILD)/testsummary -o $(BUILD)/test-summary.txt \
 		$(foreach c,$(CHECKS),-check '$(c)=$(MAKE) -s $(c)') -- \
 		env CGO_ENABLED=1 go test -json -race -count=1 -timeout 15m $(TEST_EXEC) $(RUN) $(PKG)
 
