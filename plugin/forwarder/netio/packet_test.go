@@ -3,9 +3,12 @@ package netio
 import (
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 )
@@ -95,16 +98,26 @@ func TestPacketTunnel(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*Config)
+		gro    bool // whether the kernel joins what comes in from the tunnel
 	}{
-		{"one queue", func(*Config) {}},
-		{"four queues", func(c *Config) { c.Queues = 4 }},
-		{"default gateway", func(c *Config) { c.IPv4.NextHop, c.IPv6.NextHop = netip.Addr{}, netip.Addr{} }},
-		{"no offload", func(c *Config) { c.NoOffload = true }},
+		{"one queue", func(*Config) {}, false},
+		{"four queues", func(c *Config) { c.Queues = 4 }, false},
+		{"default gateway", func(c *Config) { c.IPv4.NextHop, c.IPv6.NextHop = netip.Addr{}, netip.Addr{} }, false},
+		{"no offload", func(c *Config) { c.NoOffload = true }, false},
+		{"receive offload", func(*Config) {}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			left, middle, right := packetEnds(t)
 			config := packetConfig()
 			test.change(&config)
+			if test.gro {
+				middle.do(func() { middle.receiveOffload("access") })
+				// A veth pair does not join what its other end could have sent
+				// joined.
+				right.do(func() {
+					right.check(ethtool("middle", &ethtoolValue{command: unix.ETHTOOL_STSO}), "send offload")
+				})
+			}
 			seen := &watch{}
 			port, stop := middle.start(config, func(queue int) Processor {
 				p := leftTunnel(queue).(*tunnel)
@@ -121,6 +134,9 @@ func TestPacketTunnel(t *testing.T) {
 			if d := deviceOf(stats, dataplane.SideIPv4); d.SupersReceived == 0 || (d.SupersSent == 0) != config.NoOffload {
 				t.Errorf("super-packets: %d received, %d sent", d.SupersReceived, d.SupersSent)
 			}
+			if d := deviceOf(stats, dataplane.SideIPv6); (d.SupersReceived > 0) != test.gro {
+				t.Errorf("%d super-packets received from the tunnel", d.SupersReceived)
+			}
 			// The kernel was to keep quiet about packets that are not its own.
 			for _, name := range []string{"Ip6OutForwDatagrams", "Icmp6OutDestUnreachs", "Ip: ForwDatagrams", "Icmp: OutDestUnreachs", "Icmp: OutTimeExcds"} {
 				if n := middle.snmp(name); n != 0 {
@@ -135,6 +151,20 @@ func TestPacketTunnel(t *testing.T) {
 			})
 		})
 	}
+}
+
+// receiveOffload has the kernel join what comes in by an interface.
+func (n *namespace) receiveOffload(name string) {
+	on := &ethtoolValue{command: unix.ETHTOOL_SGRO, data: 1}
+	n.check(ethtool(name, on), "receive offload")
+	// On a veth pair packets come one by one; to be joined they must wait for
+	// one another. Only sysfs can say so, and it is about one namespace.
+	directory := n.t.TempDir()
+	n.check(unix.Unshare(unix.CLONE_NEWNS), "new mount namespace")
+	n.check(unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), "private mounts")
+	n.check(unix.Mount("sysfs", directory, "sysfs", 0, ""), "mount sysfs")
+	file := filepath.Join(directory, "class/net", name, "gro_flush_timeout")
+	n.check(os.WriteFile(file, []byte("1000000"), 0o644), "receive offload")
 }
 
 // blackholes counts the routes into nothing that are ours.

@@ -100,7 +100,8 @@ func ping(t *testing.T, from *namespace, address string) {
 		t.Skip("needs ping")
 	}
 	from.do(func() {
-		output, err := exec.Command(path, "-n", "-c", "3", "-i", "0.01", "-W", "5", address).CombinedOutput()
+		// The first packets may find no neighbour yet: until three came back.
+		output, err := exec.Command(path, "-n", "-c", "3", "-i", "0.02", "-w", "20", address).CombinedOutput()
 		if err != nil {
 			t.Errorf("ping: %v\n%s", err, output)
 		}
