@@ -13,6 +13,9 @@ CHECKS   ?=
 
 AS_ROOT  := $(CURDIR)/.ci/as-root
 NEED     := $(CURDIR)/.ci/need
+# What go needs to download modules, and what the race detector needs.
+NEED_GO   := /etc/ssl/certs/ca-certificates.crt=ca-certificates
+NEED_RACE := cc=gcc /usr/include/stdlib.h=libc6-dev
 
 # Git refuses to look at a checkout that belongs to somebody else, and then go
 # refuses to build.
@@ -31,6 +34,7 @@ help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
 
 build: ## Build the lwAFTR and the example CPE: build/lwaftr, build/lwb4.
+	@$(NEED) $(NEED_GO)
 	go build -o $(BUILD)/lwaftr ./examples/lwaftr
 	go build -o $(BUILD)/lwb4 ./examples/lwb4
 
@@ -39,7 +43,7 @@ demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts.
 	@$(AS_ROOT) $(BUILD)/quickstart
 
 test: ## Run all tests; skipped ones are named at the end, with the reason.
-	@$(NEED) cc=gcc /usr/include/stdlib.h=libc6-dev
+	@$(NEED) $(NEED_GO) $(NEED_RACE)
 	@go build -o $(BUILD)/testsummary ./integration/testsummary
 	@$(BUILD)/testsummary -o $(BUILD)/test-summary.txt \
 		$(foreach c,$(CHECKS),-check '$(c)=$(MAKE) -s $(c)') -- \
@@ -51,13 +55,16 @@ bench: build ## Measure, beside peers from the same run; also in build/bench.jso
 	@$(AS_ROOT) $(BUILD)/bench -o $(BUILD)/bench.json
 
 vectors: ## Run the packet cases of the folder LW4O6_VECTORS names.
+	@$(NEED) $(NEED_GO)
 	@go build -o $(BUILD)/vectors ./integration/vectors/run
 	@$(BUILD)/vectors
 
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
+	@$(NEED) $(NEED_GO)
 	@.ci/fuzz $(FUZZTIME)
 
 lint: ## Check formatting, vet and staticcheck.
+	@$(NEED) $(NEED_GO)
 	@.ci/lint
 
 clean: ## Remove what the other targets made.
