@@ -87,9 +87,9 @@ func openPacketSocket(index int, side dataplane.Side) (fd int, err error) {
 // joinFanout adds a socket to the group of an interface's sockets, of which
 // each packet goes to one. The first one founds the group.
 func joinFanout(fd int, group uint16, first bool, side dataplane.Side) (uint16, error) {
-	// PACKET_FANOUT_FLAG_DEFRAG would reassemble what we must forward as
-	// fragments, and PACKET_FANOUT_HASH looks at ports where it finds them; the
-	// program of steering looks at addresses only.
+	// Neither PACKET_FANOUT_HASH, for the reason given in steering.go, nor
+	// PACKET_FANOUT_FLAG_DEFRAG: it would reassemble what we must forward as
+	// fragments.
 	mode := unix.PACKET_FANOUT_CBPF
 	if first {
 		mode |= unix.PACKET_FANOUT_FLAG_UNIQUEID
@@ -104,7 +104,7 @@ func joinFanout(fd int, group uint16, first bool, side dataplane.Side) (uint16, 
 	if err != nil {
 		return 0, fmt.Errorf("packet fanout: %w", err)
 	}
-	program := steering(side)
+	program := packetSteering(side)
 	err = setsockopt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT_DATA, &program)
 	if err != nil {
 		return 0, fmt.Errorf("packet fanout program: %w", err)

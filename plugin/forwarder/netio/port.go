@@ -104,6 +104,12 @@ func (p *Port) openSide(side dataplane.Side, config DeviceConfig) error {
 	if m.fds, err = openTUN(p.handle, config.Name, p.config.Queues, offload); err != nil {
 		return err
 	}
+	if p.config.Queues > 1 {
+		if err := steerTUN(m.fds[0]); err != nil {
+			// As good for everything but fragments.
+			p.log.WithError(err).WithField("device", config.Name).Warn("the kernel chooses queues by itself")
+		}
+	}
 	udp := false
 	if offload {
 		if udp, err = setTUNOffload(m.fds[0]); err != nil {
