@@ -15,5 +15,6 @@
 // the one set holds all 65,536 ports whatever a says, and a is kept as zero so
 // that equal sets are equal values.
 //
-// PSIDs are right-justified here and everywhere else but in wire codecs.
+// PSIDs are right-justified here and everywhere else but in wire codecs. As text
+// a set is psid-offset/psid-len/psid, such as 6/8/52.
 package portset

@@ -196,3 +196,37 @@ func TestManySoftwiresOfOneB4(t *testing.T) {
 		t.Fatal("the last step left nothing to look at")
 	}
 }
+
+// TestB4sOfOneHash gives softwires to two lwB4s whose hashes are equal.
+func TestB4sOfOneHash(t *testing.T) {
+	table := NewTable()
+	seen := make(map[uint32]netip.Addr)
+	for n := range 1 << 20 { // a hundred pairs are expected, the search ends with the first
+		b4 := subscriber(n)
+		b := b4.As16()
+		hash := hashB4(table.Snapshot().seed, &b)
+		other, ok := seen[hash]
+		if !ok {
+			seen[hash] = b4
+			continue
+		}
+		x := Softwire{netip.MustParseAddr("192.0.2.1"), portset.PortSet{}, b4, someBR}
+		y := Softwire{netip.MustParseAddr("192.0.2.2"), portset.PortSet{}, other, someBR}
+		if err := table.Apply(Change{Put: []Softwire{x}}); err != nil {
+			t.Fatal(err)
+		}
+		if table.Snapshot().HasB4(other.As16()) {
+			t.Fatalf("%v is taken for %v", b4, other)
+		}
+		if err := table.Apply(Change{Put: []Softwire{y}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []Softwire{x, y} {
+			if got := slices.Collect(table.Snapshot().ByB4(s.B4)); !slices.Equal(got, []Softwire{s}) {
+				t.Fatalf("ByB4(%v) = %v", s.B4, got)
+			}
+		}
+		return
+	}
+	t.Fatal("no two hashes are equal")
+}
