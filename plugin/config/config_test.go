@@ -326,3 +326,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestChanged(t *testing.T) {
+	a := sample{Name: "n", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Items: []item{{1, 2}}}
+	if got := Changed(a, a); got != nil {
+		t.Errorf("nothing changed, got %v", got)
+	}
+	one := uint16(1)
+	b := sample{Name: "m", Prefixes: nil, Items: []item{{1, 3}}, Maybe: &one, Section: section{"x"}, Shared: Shared{"c"}, Hidden: 9}
+	want := strings.Fields("name prefixes maybe items section.level common")
+	if diff := cmp.Diff(want, Changed(a, b)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

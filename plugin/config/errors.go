@@ -38,7 +38,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // wrong on every line.
 const maxErrors = 100
 
-// Errors are the problems of one file in the order of its lines.
+// Errors are the problems of one file in the order of its lines, and of other
+// files that it names.
 type Errors []*Error
 
 // Error is one line per problem.
@@ -59,12 +60,21 @@ func (e Errors) Unwrap() []error {
 	return all
 }
 
-// sorted returns e by line and bounded, or nil if there is nothing to report.
+// sorted returns e by file, in the order in which they first appear, and line,
+// and bounded; nil if there is nothing to report.
 func (e Errors) sorted() error {
 	if len(e) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(e, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
+	files := make(map[string]int)
+	for i, one := range e {
+		if _, ok := files[one.File]; !ok {
+			files[one.File] = i
+		}
+	}
+	slices.SortStableFunc(e, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(files[a.File], files[b.File]), cmp.Compare(a.Line, b.Line))
+	})
 	if more := len(e) - maxErrors; more > 0 {
 		e = append(e[:maxErrors:maxErrors], &Error{
 			File: e[0].File, Err: fmt.Errorf("%d more errors are not shown", more),

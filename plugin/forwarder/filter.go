@@ -22,7 +22,7 @@ type FiltersConfig struct {
 // FilterRule decides about the packets that it matches; the first rule that
 // matches decides, and a packet that none matches passes.
 type FilterRule struct {
-	Action FilterAction `yaml:"action"`
+	Action FilterAction `yaml:"action" config:"required"`
 	// Source and Destination match addresses within; unset matches all.
 	Source      netip.Prefix `yaml:"source"`
 	Destination netip.Prefix `yaml:"destination"`

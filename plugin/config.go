@@ -1,0 +1,97 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/lwaftr/lw4o6/plugin/config/bindings"
+	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/control"
+	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/reconcile"
+)
+
+// Config is everything that an operator decides. reference.yaml describes every
+// key.
+type Config struct {
+	Log       LogConfig       `yaml:"log"`
+	Pools     pool.Pools      `yaml:"pools"`
+	Softwires bindings.Config `yaml:"softwires"`
+	Dataplane DataplaneConfig `yaml:"dataplane"`
+	Control   control.Config  `yaml:"control"`
+}
+
+// DataplaneConfig is which data plane forwards, and how.
+type DataplaneConfig struct {
+	Type      DataplaneType    `yaml:"type"`
+	Reconcile reconcile.Config `yaml:"reconcile"`
+	Forwarder ForwarderConfig  `yaml:"forwarder"` // for TypeForwarder
+}
+
+// DataplaneType names a data plane.
+type DataplaneType string
+
+// The data planes.
+const (
+	// TypeForwarder is package forwarder: it needs nothing but a kernel.
+	TypeForwarder DataplaneType = "forwarder"
+	// TypeVPP is known, and refused.
+	TypeVPP DataplaneType = "vpp"
+)
+
+// DefaultConfig is the Config of an operator who says nothing. All defaults are
+// those of the DefaultConfig functions of the parts.
+func DefaultConfig() Config {
+	return Config{
+		Log: LogConfig{Level: "info", Format: LogText},
+		Dataplane: DataplaneConfig{
+			Type:      TypeForwarder,
+			Reconcile: reconcile.DefaultConfig(),
+			Forwarder: defaultForwarder(),
+		},
+		Control: control.DefaultConfig(),
+	}
+}
+
+// Validate reports everything that is wrong with c, with elements (package
+// element). Files that c names are not read.
+func (c Config) Validate() error {
+	errs := []error{
+		element.At("log", c.Log.Validate()),
+		element.At("dataplane", c.Dataplane.Validate()),
+		element.At("control", c.Control.Validate()),
+	}
+	if err := c.Pools.Validate(); err != nil {
+		// What is wrong with a pool makes its softwires wrong too: those errors
+		// would only hide the cause.
+		errs = append(errs, element.At("pools", err))
+	} else {
+		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate reports what is wrong with c.
+func (c DataplaneConfig) Validate() error {
+	switch c.Type {
+	case TypeForwarder:
+	case TypeVPP:
+		return element.Errorf("type", "%q is not supported by this version; use %q", c.Type, TypeForwarder)
+	default:
+		return element.Errorf("type", "%q is not a data plane; use %q", c.Type, TypeForwarder)
+	}
+	return errors.Join(
+		element.At("reconcile", c.Reconcile.Validate()),
+		element.At("forwarder", c.Forwarder.Validate()),
+	)
+}
+
+// ConfigError is a Config that cannot be used. Its errors have elements, or
+// places in files, and are joined by errors.Join.
+type ConfigError struct{ Err error }
+
+// Error is one line per problem.
+func (e *ConfigError) Error() string { return fmt.Sprint(e.Err) }
+
+// Unwrap is the problems.
+func (e *ConfigError) Unwrap() error { return e.Err }

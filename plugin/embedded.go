@@ -1,0 +1,203 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/forwarder"
+	"github.com/lwaftr/lw4o6/plugin/forwarder/netio"
+)
+
+// newDataplane makes the data plane that c names.
+func newDataplane(c DataplaneConfig, log logrus.FieldLogger) (dataplane.Dataplane, error) {
+	return newEmbedded(c.Forwarder, log)
+}
+
+// embedded is the forwarder on devices of the kernel.
+type embedded struct {
+	*forwarder.Forwarder
+	ports *ports
+}
+
+var (
+	_ dataplane.Dataplane = (*embedded)(nil)
+	_ Opener              = (*embedded)(nil)
+	_ Tuner               = (*embedded)(nil)
+	_ packetTracer        = (*embedded)(nil)
+	_ deviceCounter       = (*embedded)(nil)
+)
+
+func newEmbedded(c ForwarderConfig, log logrus.FieldLogger) (*embedded, error) {
+	io, err := c.ports()
+	if err != nil {
+		return nil, err
+	}
+	p := &ports{config: io, log: log.WithField("part", "netio")}
+	f, err := forwarder.New(c.Config, p)
+	if err != nil {
+		return nil, err
+	}
+	return &embedded{f, p}, nil
+}
+
+// Open implements Opener.
+func (e *embedded) Open(context.Context) error { return e.ports.open() }
+
+// Close implements Opener.
+func (e *embedded) Close() { e.ports.close() }
+
+// Configure implements dataplane.Programmer. Where packets come through TUN
+// devices, the kernel's routes to them follow the networks.
+func (e *embedded) Configure(ctx context.Context, n dataplane.Network) error {
+	if err := e.Forwarder.Configure(ctx, n); err != nil {
+		return err
+	}
+	return e.ports.route(n)
+}
+
+// Tune implements Tuner.
+func (e *embedded) Tune(c DataplaneConfig) error { return e.SetConfig(c.Forwarder.Config) }
+
+// Fixed implements Tuner.
+func (e *embedded) Fixed() []string {
+	fixed := []string{"forwarder.io", "forwarder.exception-queue"}
+	// A TUN device got its MTU when it was made.
+	if e.ports.config.IPv4.Kind == netio.KindTUN {
+		fixed = append(fixed, "forwarder.ipv4-mtu")
+	}
+	if e.ports.config.IPv6.Kind == netio.KindTUN {
+		fixed = append(fixed, "forwarder.tunnel-mtu")
+	}
+	return fixed
+}
+
+// TracePacket implements packetTracer.
+func (e *embedded) TracePacket(now time.Time, side dataplane.Side, packet []byte) api.Trace {
+	t := e.Trace(now, side, packet)
+	out := api.Trace{Steps: t.Steps, Sent: []api.Packet{}}
+	for _, o := range t.Sent {
+		out.Sent = append(out.Sent, api.Packet{Side: o.Side.String(), Packet: o.Packet})
+	}
+	return out
+}
+
+// Devices implements deviceCounter.
+func (e *embedded) Devices() []api.Device {
+	var all []api.Device
+	for _, d := range e.ports.stats().Devices {
+		device := api.Device{Name: d.Name, Received: traffic(d.Received), Sent: traffic(d.Sent)}
+		for _, drop := range d.Drops {
+			device.Drops = append(device.Drops, api.Event{Name: drop.Cause, Drop: true, Packets: drop.Packets})
+		}
+		all = append(all, device)
+	}
+	return all
+}
+
+// ports is the forwarder's IO on a netio.Port, which exists from open to close.
+type ports struct {
+	config netio.Config
+	log    logrus.FieldLogger
+
+	mu   sync.Mutex
+	port *netio.Port
+}
+
+var errNoPort = errors.New("the devices are not open")
+
+func (p *ports) open() error {
+	port, err := netio.Open(p.config, p.log)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.port = port
+	return nil
+}
+
+func (p *ports) close() {
+	if port, err := p.get(); err == nil {
+		port.Close()
+	}
+}
+
+func (p *ports) get() (*netio.Port, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.port == nil {
+		return nil, errNoPort
+	}
+	return p.port, nil
+}
+
+func (p *ports) stats() netio.Stats {
+	port, err := p.get()
+	if err != nil {
+		return netio.Stats{}
+	}
+	return port.Stats()
+}
+
+// Run implements forwarder.IO.
+func (p *ports) Run(ctx context.Context, newWorker func() *forwarder.Worker) error {
+	port, err := p.get()
+	if err != nil {
+		return err
+	}
+	return port.Run(ctx, func(int) netio.Processor { return processor{newWorker()} })
+}
+
+// Send implements forwarder.IO.
+func (p *ports) Send(_ context.Context, side dataplane.Side, packet []byte) error {
+	port, err := p.get()
+	if err != nil {
+		return err
+	}
+	return port.Send(side, packet)
+}
+
+// route leads pools and BR addresses to the devices.
+func (p *ports) route(n dataplane.Network) error {
+	port, err := p.get()
+	if err != nil {
+		return err
+	}
+	if err := port.SetRoutes(dataplane.SideIPv4, n.Pools); err != nil {
+		return fmt.Errorf("routes to pools: %w", err)
+	}
+	brs := make([]netip.Prefix, len(n.BRs))
+	for i, br := range n.BRs {
+		brs[i] = netip.PrefixFrom(br, br.BitLen())
+	}
+	if err := port.SetRoutes(dataplane.SideIPv6, brs); err != nil {
+		return fmt.Errorf("routes to BR addresses: %w", err)
+	}
+	return nil
+}
+
+// processor is a Worker as package netio calls it.
+type processor struct{ worker *forwarder.Worker }
+
+// Process implements netio.Processor.
+func (p processor) Process(now time.Time, side dataplane.Side, in []netio.Frame, out []netio.Output) []netio.Output {
+	p.worker.Begin(now)
+	for _, f := range in {
+		p.worker.Expect(side, f.Packet())
+	}
+	for _, f := range in {
+		p.worker.Packet(side, f.Buf, f.Start, f.End)
+	}
+	for _, o := range p.worker.End() {
+		out = append(out, netio.Output{Side: o.Side, Packet: o.Packet})
+	}
+	return out
+}

@@ -1,0 +1,129 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lwaftr/lw4o6/plugin/config"
+	"github.com/lwaftr/lw4o6/plugin/config/element"
+)
+
+// Change is what a reload changed.
+type Change struct {
+	Put      int      // softwires added or changed
+	Removed  int      // softwires
+	Settings []string // elements of the Config besides
+}
+
+// Reload makes the running router do what c says, without interrupting what
+// stays. It is all or nothing: after an error the router does what it did
+// before. It returns when the change is decided; that the data plane follows is
+// what Stats shows.
+//
+// The error is a *ConfigError if c cannot be used, or has an element that cannot
+// change while the router runs; it wraps ErrNotRunning or is ctx's otherwise.
+func (p *Plugin) Reload(ctx context.Context, c Config) (Change, error) {
+	select {
+	case p.reloading <- struct{}{}:
+		defer func() { <-p.reloading }()
+	case <-ctx.Done():
+		return Change{}, fmt.Errorf("another reload is under way: %w", ctx.Err())
+	}
+	run, err := p.present()
+	if err != nil {
+		return Change{}, err
+	}
+	if err := c.Validate(); err != nil {
+		return Change{}, &ConfigError{err}
+	}
+	p.mu.Lock()
+	before := p.config
+	p.mu.Unlock()
+	changed := config.Changed(before, c)
+	if err := p.changeable(changed); err != nil {
+		return Change{}, &ConfigError{err}
+	}
+	table, err := p.load(ctx, c)
+	if err != nil {
+		return Change{}, err
+	}
+
+	// Nothing from here on can fail and leave a half of it.
+	if tuner, ok := p.dp.(Tuner); ok && touches(changed, "dataplane") {
+		if err := tuner.Tune(c.Dataplane); err != nil {
+			return Change{}, &ConfigError{element.At("dataplane", err)}
+		}
+	}
+	wanted := networkOf(c, table.Snapshot())
+	run.network.widen(wanted)
+	diff, err := run.table.Replace(table.Snapshot().All())
+	if err != nil {
+		// The same softwires are in a table already.
+		return Change{}, fmt.Errorf("binding table: %w", err)
+	}
+	run.rec.Changed()
+	run.network.settle(wanted, diff.Remove)
+	if touches(changed, "log") {
+		p.logConfig(c.Log)
+	}
+	p.mu.Lock()
+	p.config = c
+	p.mu.Unlock()
+
+	change := Change{Put: len(diff.Put), Removed: len(diff.Remove)}
+	for _, at := range changed {
+		if !touches([]string{at}, "softwires") {
+			change.Settings = append(change.Settings, at)
+		}
+	}
+	p.log.WithField("put", change.Put).WithField("removed", change.Removed).WithField("settings", change.Settings).Info("reloaded")
+	return change, nil
+}
+
+// changeable reports every changed element that the router only takes when it
+// starts.
+func (p *Plugin) changeable(changed []string) error {
+	fixed := []string{"dataplane.type", "dataplane.reconcile", "control"}
+	if tuner, ok := p.dp.(Tuner); ok {
+		for _, at := range tuner.Fixed() {
+			fixed = append(fixed, element.Join("dataplane", at))
+		}
+	} else {
+		fixed = append(fixed, "dataplane")
+	}
+	var errs []error
+	for _, at := range changed {
+		if slices.ContainsFunc(fixed, func(f string) bool { return touches([]string{at}, f) }) {
+			errs = append(errs, element.Errorf(at, "cannot change while the router runs; restart it"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// touches reports whether any of paths is the element at or below it.
+func touches(paths []string, at string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool {
+		rest, ok := strings.CutPrefix(p, at)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
+}
+
+// ReloadFile reads the file that the Config came from (see WithFile) again and
+// reloads. What is wrong with it is config.Errors.
+func (p *Plugin) ReloadFile(ctx context.Context) (Change, error) {
+	if p.file == "" {
+		return Change{}, fmt.Errorf("%s has no file to read its configuration from", p.name)
+	}
+	f, err := LoadFile(p.file)
+	if err != nil {
+		return Change{}, err
+	}
+	change, err := p.Reload(ctx, f.Config)
+	if err != nil {
+		return Change{}, f.Locate(err)
+	}
+	return change, nil
+}

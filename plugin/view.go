@@ -1,0 +1,169 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/lwaftr/lw4o6/plugin/control"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/reconcile"
+)
+
+// Stats is how the router is, for hosts and metrics.
+type Stats struct {
+	Name      string
+	Started   time.Time // zero before Start and after the end
+	Ready     bool
+	Reconcile reconcile.Stats
+}
+
+// Stats returns the present numbers; all but Name are zero while the router
+// does not run.
+func (p *Plugin) Stats() Stats {
+	run, err := p.present()
+	if err != nil {
+		return Stats{Name: p.name}
+	}
+	return p.stats(run)
+}
+
+func (p *Plugin) stats(run *running) Stats {
+	s := Stats{Name: p.name, Started: run.since, Reconcile: run.rec.Stats()}
+	select {
+	case <-p.ready:
+		s.Ready = true
+	default:
+	}
+	return s
+}
+
+// packetTracer and deviceCounter are implemented by data planes that can.
+type (
+	packetTracer interface {
+		TracePacket(now time.Time, side dataplane.Side, packet []byte) api.Trace
+	}
+	deviceCounter interface{ Devices() []api.Device }
+)
+
+// view is what the control socket shows of a running Plugin.
+type view struct {
+	p   *Plugin
+	run *running
+}
+
+func (p *Plugin) view(run *running) control.Router {
+	v := view{p, run}
+	return control.Router{Status: v, Table: run.table, Counters: v, Tracer: v, Reloader: v}
+}
+
+// Status implements control.Statuser.
+func (v view) Status(context.Context) (api.Status, error) {
+	s := v.p.stats(v.run)
+	r := s.Reconcile
+	status := api.Status{
+		Name: s.Name, Version: v.p.version, Started: s.Started, Ready: s.Ready,
+		Dataplane: api.Dataplane{
+			Name: r.Dataplane, State: r.Health.State.String(),
+			Incarnation: r.Health.Incarnation, Reason: r.Health.Reason,
+		},
+		Softwires: api.Progress{
+			Desired: r.Desired, Programmed: r.Programmed, Pending: r.Pending, Unsupported: r.Refused,
+		},
+	}
+	if !r.LastSync.IsZero() {
+		status.Softwires.LastSync = &r.LastSync
+	}
+	if r.Health.State != dataplane.StateUp {
+		status.Problems = append(status.Problems, fmt.Sprintf("the data plane is %s: %s", r.Health.State, r.Health.Reason))
+	}
+	if r.NetworkError != nil {
+		status.Problems = append(status.Problems, fmt.Sprintf("the networks are not configured: %v", r.NetworkError))
+	}
+	for _, p := range r.Problems {
+		status.Problems = append(status.Problems, fmt.Sprintf("%s of softwire %s: %v", p.Op.Kind, p.Op.Softwire.Key(), p.Reason))
+	}
+	return status, nil
+}
+
+// Pools implements control.Statuser.
+func (v view) Pools(context.Context) ([]api.Pool, error) {
+	v.p.mu.Lock()
+	pools := v.p.config.Pools
+	v.p.mu.Unlock()
+	used := make(map[string]int)
+	index := pools.Index()
+	for _, p := range v.run.rec.Stats().Pools {
+		if pool, ok := index.Find(p.Prefix.Addr()); ok {
+			used[pool.Name] += p.Desired
+		}
+	}
+	all := make([]api.Pool, 0, len(pools))
+	for _, p := range pools {
+		a := api.Pool{
+			Name: p.Name, Prefixes: p.Prefixes, PSIDOffset: p.PSIDOffset, PSIDLen: p.PSIDLen, BR: p.BR,
+			Softwires: used[p.Name],
+		}
+		for _, prefix := range p.Prefixes {
+			a.Capacity += 1 << (32 - prefix.Bits() + int(p.PSIDLen))
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+func traffic(t dataplane.Traffic) api.Traffic { return api.Traffic{Packets: t.Packets, Bytes: t.Bytes} }
+
+// Counters implements control.Counters.
+func (v view) Counters(ctx context.Context) (api.Counters, error) {
+	c, err := v.p.dp.Counters(ctx)
+	if err != nil {
+		return api.Counters{}, fmt.Errorf("data plane %s: %w", v.p.dp.Name(), err)
+	}
+	all := api.Counters{
+		Granularity:  c.Granularity.String(),
+		Encapsulated: traffic(c.Encapsulated),
+		Decapsulated: traffic(c.Decapsulated),
+		Hairpinned:   traffic(c.Hairpinned),
+		Events:       []api.Event{},
+	}
+	for _, e := range c.Events {
+		all.Events = append(all.Events, api.Event{Name: e.Name, Drop: e.Drop, Packets: e.Packets})
+	}
+	if d, ok := v.p.dp.(deviceCounter); ok {
+		all.Devices = d.Devices()
+	}
+	return all, nil
+}
+
+// EachSoftwire implements control.Counters.
+func (v view) EachSoftwire(ctx context.Context, visit func(dataplane.SoftwireCounters) bool) error {
+	for c, err := range v.p.dp.SoftwireCounters(ctx) {
+		if err != nil {
+			return fmt.Errorf("data plane %s: %w", v.p.dp.Name(), err)
+		}
+		if !visit(c) {
+			break
+		}
+	}
+	return nil
+}
+
+// Trace implements control.Tracer.
+func (v view) Trace(_ context.Context, side dataplane.Side, packet []byte) (api.Trace, error) {
+	t, ok := v.p.dp.(packetTracer)
+	if !ok {
+		return api.Trace{}, fmt.Errorf("trace: %w", control.ErrUnsupported)
+	}
+	return t.TracePacket(v.p.now(), side, packet), nil
+}
+
+// Reload implements control.Reloader.
+func (v view) Reload(ctx context.Context) (api.ReloadResult, error) {
+	c, err := v.p.ReloadFile(ctx)
+	if err != nil {
+		return api.ReloadResult{}, err
+	}
+	return api.ReloadResult{Put: c.Put, Removed: c.Removed, Settings: c.Settings}, nil
+}
