@@ -91,6 +91,7 @@ type Counters struct {
 
 // Event is one named counter.
 type Event struct {
+	Meaning string // one sentence for an operator, or empty
 	Name    string // for example "drop-unbound-address"
 	Drop    bool   // whether the counted packets were dropped; each packet once
 	Packets uint64

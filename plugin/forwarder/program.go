@@ -122,7 +122,7 @@ func (f *Forwarder) Counters(ctx context.Context) (dataplane.Counters, error) {
 		Hairpinned:   c.hairpinned.read(),
 	}
 	for e := range Events {
-		out.Events = append(out.Events, dataplane.Event{Name: e.String(), Drop: e.Drop(), Packets: c.events[e].Load()})
+		out.Events = append(out.Events, dataplane.Event{Name: e.String(), Meaning: e.Meaning(), Drop: e.Drop(), Packets: c.events[e].Load()})
 	}
 	return out, nil
 }

@@ -117,6 +117,7 @@ type Counters struct {
 // Event is one counter by cause.
 type Event struct {
 	Name    string `json:"name"`
+	Meaning string `json:"meaning,omitempty"`
 	Drop    bool   `json:"drop"`
 	Packets uint64 `json:"packets"`
 }
