@@ -131,7 +131,7 @@ func (b *backlog) requeue(ip netip.Addr, which func(*object) bool) {
 	if c := b.byAddress[ip]; c != nil {
 		for _, o := range c.objects {
 			if which(o) {
-				b.queue(o)
+				b.again(o)
 			}
 		}
 	}
@@ -141,10 +141,18 @@ func (b *backlog) requeue(ip netip.Addr, which func(*object) bool) {
 func (b *backlog) restart() {
 	for _, o := range b.byKey {
 		if o.phase != queued {
-			b.queue(o)
+			b.again(o)
 		}
-		o.attempts, o.reason = 0, nil
+		o.clearing, o.attempts, o.reason = false, 0, nil
 	}
+}
+
+// again queues o, and asks anew for what was refused.
+func (b *backlog) again(o *object) {
+	if o.phase == refused {
+		o.clearing, o.attempts = false, 0
+	}
+	b.queue(o)
 }
 
 // conflicts reports whether a put of key must wait for a removal.

@@ -1,5 +1,7 @@
 package reconcile
 
+import "math/bits"
+
 // bitset is a set of slots of one snapshot.
 type bitset []uint64
 
@@ -22,4 +24,12 @@ func (b bitset) remove(slot uint32) bool {
 	}
 	b[slot/64] &^= 1 << (slot % 64)
 	return true
+}
+
+func (b bitset) count() int {
+	n := 0
+	for _, word := range b {
+		n += bits.OnesCount64(word)
+	}
+	return n
 }

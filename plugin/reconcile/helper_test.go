@@ -62,17 +62,18 @@ func newBench(t *testing.T, dp *fake.Dataplane, softwires ...softwire.Softwire) 
 	t.Helper()
 	b := &bench{T: t, table: softwire.NewTable(), fake: dp}
 	b.change(softwire.Change{Put: softwires})
-	b.r = start(t, b.table, dp, DefaultConfig())
+	b.r = start(t, b.table, dp, DefaultConfig(), newState(DefaultConfig()).limits)
 	return b
 }
 
 // start runs a Reconciler until the test ends.
-func start(t *testing.T, table *softwire.Table, dp Dataplane, config Config) *Reconciler {
+func start(t *testing.T, table *softwire.Table, dp Dataplane, config Config, limits limits) *Reconciler {
 	t.Helper()
 	r, err := New(config, table, testNetwork(), dp, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.state.limits = limits
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()

@@ -45,25 +45,30 @@ func (r *Reconciler) await(ctx context.Context, until time.Time) {
 // was asked.
 func (r *Reconciler) absorb(now time.Time) {
 	s := &r.state
-	snapshot := r.table.Snapshot()
-	var change softwire.Change
 	first := s.seen == nil
-	differs := !first && snapshot != s.seen && !s.deferred
+	r.mu.Lock()
+	// Before the table is looked at: a large change may wait for this.
+	if s.pass.finished() && !s.unknown && s.finishPass(now) {
+		r.logSync()
+		r.progress.made()
+	}
+	fresh := s.waiters.takeFresh()
+	pools := r.network.wanted.Pools
+	recount := r.network.pools || first
+	r.network.pools = false
+	snapshot := r.table.Snapshot()
+	if first {
+		s.start(snapshot, now)
+	}
+	r.mu.Unlock()
+
+	// What takes long with a large table is done without the lock.
+	var change softwire.Change
+	differs := snapshot != s.seen && !s.deferred
 	if differs {
 		change = softwire.Diff(s.seen, snapshot)
 	}
 	var recounted *counts
-	r.mu.Lock()
-	pools := r.network.wanted.Pools
-	recount := r.network.pools || first
-	r.network.pools = false
-	r.mu.Unlock()
-
-	if first {
-		r.mu.Lock()
-		s.start(snapshot, now)
-		r.mu.Unlock()
-	}
 	if recount {
 		recounted = s.recount(pools)
 	}
@@ -76,7 +81,9 @@ func (r *Reconciler) absorb(now time.Time) {
 		s.refresh(snapshot, change, now)
 	}
 	if s.seen == snapshot {
-		s.waiters.caughtUp(s)
+		s.waiters.caughtUp(s, fresh)
+	} else {
+		s.waiters.fresh = append(s.waiters.fresh, fresh...)
 	}
 	if h := r.health.Incarnation; h != 0 && h != r.incarnation {
 		r.incarnation = h
@@ -88,10 +95,7 @@ func (r *Reconciler) absorb(now time.Time) {
 	}
 	if r.resync {
 		r.resync = false
-		s.read.wanted, s.read.due, s.read.attempts = true, now, 0
-	}
-	if s.pass.finished() && !s.unknown && s.finishPass(now) {
-		r.logSync()
+		s.read.wanted, s.read.due = true, now
 	}
 	r.becomeReady(snapshot)
 	if differs || recount {
@@ -225,7 +229,7 @@ func (r *Reconciler) configure(ctx context.Context, network dataplane.Network) {
 func (r *Reconciler) readBack(ctx context.Context) {
 	s := &r.state
 	call, end := r.call(ctx, r.config.ReadTimeout)
-	h, err := readBack(call, r.dp, s.seen, s.counts.empty())
+	h, err := s.readBack(call, r.dp)
 	end()
 	if ctx.Err() != nil {
 		return

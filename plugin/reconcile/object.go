@@ -21,8 +21,12 @@ const (
 
 // object is one change that the data plane has not made.
 type object struct {
-	op       dataplane.Op
-	phase    phase
+	op    dataplane.Op // what is wished for
+	phase phase
+	// replaces: op is a put, and the data plane may hold something else for its
+	// key. clearing: the put was refused, so that is to be removed.
+	replaces, clearing bool
+
 	attempts int       // answered with Retryable so far
 	since    time.Time // when it was wished for
 	due      time.Time // while paused
@@ -35,6 +39,16 @@ type object struct {
 
 func (o *object) key() softwire.Key { return o.op.Softwire.Key() }
 
+// toSend is the op to be sent.
+func (o *object) toSend() dataplane.Op {
+	if o.clearing {
+		return removeOp(o.key())
+	}
+	return o.op
+}
+
+// removal reports whether o waits for ports to become free. Clearing does not:
+// nobody else is to have them.
 func (o *object) removal() bool { return o.op.Kind == dataplane.Remove }
 
 // timers is a heap of paused objects, the first due at the top.

@@ -13,6 +13,7 @@ type pass struct {
 	snapshot *softwire.Snapshot
 	todo     bitset
 	left     int            // slots in todo
+	replaces bitset         // of todo: where the data plane holds something else
 	removals []softwire.Key // not sent yet
 	removing bool           // removals are under way
 
@@ -27,8 +28,8 @@ type pass struct {
 
 // newPass streams those softwires of snapshot that are in todo. stop must be
 // called in the end.
-func newPass(snapshot *softwire.Snapshot, todo bitset, left int, removals []softwire.Key, now time.Time) *pass {
-	p := &pass{snapshot: snapshot, todo: todo, left: left, removals: removals, started: now}
+func newPass(snapshot *softwire.Snapshot, todo, replaces bitset, now time.Time) *pass {
+	p := &pass{snapshot: snapshot, todo: todo, left: todo.count(), replaces: replaces, started: now}
 	p.next, p.stop = iter.Pull(snapshot.All())
 	return p
 }
@@ -40,6 +41,12 @@ func (p *pass) has(key softwire.Key) bool {
 	}
 	slot, ok := p.snapshot.Slot(key)
 	return ok && p.todo.has(slot)
+}
+
+// replacesAt reports whether the data plane held something else for key.
+func (p *pass) replacesAt(key softwire.Key) bool {
+	slot, ok := p.snapshot.Slot(key)
+	return ok && p.replaces.has(slot)
 }
 
 // settle takes key out of todo: it is done, or an object by now.

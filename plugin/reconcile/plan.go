@@ -19,11 +19,8 @@ func (b *batch) add(op dataplane.Op, o *object) {
 
 func (b *batch) addObject(o *object) {
 	o.phase = sent
-	b.add(o.op, o)
+	b.add(o.toSend(), o)
 }
-
-// scanLimit bounds how much of a pass one plan looks at.
-const scanLimit = 16384
 
 // plan chooses what to send next: removals first, then single changes, then
 // what a pass streams. more reports whether there may be more to send although
@@ -51,14 +48,14 @@ func (s *state) plan(now time.Time) (b batch, more bool) {
 		if o == nil {
 			break
 		}
-		if s.backlog.conflicts(o.key()) {
+		if !o.clearing && s.backlog.conflicts(o.key()) {
 			s.backlog.block(o)
 			continue
 		}
 		b.addObject(o)
 	}
 	if s.pass != nil {
-		s.planPuts(&b, room, now)
+		s.planPuts(&b, room)
 	}
 	return b, s.pass != nil && !s.pass.done
 }
@@ -79,9 +76,9 @@ func (s *state) planRemovals(b *batch, room func() bool) {
 }
 
 // planPuts takes puts from the pass.
-func (s *state) planPuts(b *batch, room func() bool, now time.Time) {
+func (s *state) planPuts(b *batch, room func() bool) {
 	p := s.pass
-	for range scanLimit {
+	for range s.limits.scan {
 		if !room() || p.done {
 			return
 		}
@@ -95,8 +92,7 @@ func (s *state) planPuts(b *batch, room func() bool, now time.Time) {
 			continue
 		}
 		if s.backlog.conflicts(key) {
-			p.settle(key)
-			s.backlog.block(s.backlog.add(putOp(sw), now))
+			s.backlog.block(s.object(putOp(sw), nil))
 			continue
 		}
 		b.add(putOp(sw), nil)

@@ -8,18 +8,15 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
-// extraLimit bounds what is remembered of softwires that are not desired.
-const extraLimit = 65536
-
 // held is what was read back.
 type held struct {
-	snapshot *softwire.Snapshot // what it was compared with
-	// todo has the slots of the softwires that are not as desired, left of them.
-	todo      bitset
-	left      int
-	counts    *counts        // programmed: those that are as desired
-	extra     []softwire.Key // held, but not desired
-	truncated bool           // there are more extra ones
+	snapshot  *softwire.Snapshot // what it was compared with
+	todo      bitset             // slots of softwires that are not as desired
+	replaces  bitset             // of these: where something else is held
+	counts    *counts            // programmed: those that are as desired
+	extra     []softwire.Key     // held, but not desired
+	truncated bool               // there are more extra ones
+	missing   int                // slots in todo
 }
 
 // adopt takes in what was read back and starts the pass that mends it.
@@ -30,8 +27,11 @@ func (s *state) adopt(h held, now time.Time) {
 	for _, key := range h.extra {
 		extra[key] = struct{}{}
 	}
-	p := newPass(h.snapshot, h.todo, h.left, removals, now)
-	p.readback = true
+	p := newPass(h.snapshot, h.todo, h.replaces, now)
+	p.readback, p.removals = true, removals
+	for _, key := range removals {
+		delete(extra, key)
+	}
 	for _, o := range s.backlog.byKey {
 		key := o.key()
 		_, isExtra := extra[key]
@@ -47,6 +47,10 @@ func (s *state) adopt(h held, now time.Time) {
 			// It stays an object, with its pauses.
 			p.settle(key)
 			delete(extra, key)
+			o.replaces = !o.removal() && p.replacesAt(key)
+			if o.phase == refused && o.replaces {
+				s.clear(o)
+			}
 		}
 	}
 	s.withheld = nil
@@ -77,35 +81,39 @@ func (s *state) unsentRemovals() []softwire.Key {
 	return s.pass.removals
 }
 
-// readBack compares what dp holds with snapshot.
-func readBack(ctx context.Context, dp Dataplane, snapshot *softwire.Snapshot, c *counts) (held, error) {
-	h := held{snapshot: snapshot, counts: c}
+// readBack compares what dp holds with the table. It changes nothing.
+func (s *state) readBack(ctx context.Context, dp Dataplane) (held, error) {
+	snapshot := s.seen
+	h := held{
+		snapshot: snapshot, counts: s.counts.empty(),
+		todo: newBitset(snapshot.Slots()), replaces: newBitset(snapshot.Slots()),
+	}
 	right := newBitset(snapshot.Slots())
 	for sw, err := range dp.Softwires(ctx) {
 		if err != nil {
 			return held{}, fmt.Errorf("reading back softwires: %w", err)
 		}
 		key := sw.Key()
-		want, desired := snapshot.Get(key)
-		switch {
-		case !desired && len(h.extra) < extraLimit:
+		slot, desired := snapshot.Slot(key)
+		switch want, _ := snapshot.Get(key); {
+		case !desired && len(h.extra) < s.limits.extra:
 			h.extra = append(h.extra, key)
 		case !desired:
 			h.truncated = true
-		case want == sw:
-			if slot, ok := snapshot.Slot(key); ok && right.add(slot) {
-				c.program(key, 1)
-			}
+		case want != sw:
+			h.replaces.add(slot)
+		case right.add(slot):
+			h.counts.program(key, 1)
 		}
 	}
 	// A data plane may end early without a word.
 	if err := ctx.Err(); err != nil {
 		return held{}, fmt.Errorf("reading back softwires: %w", err)
 	}
-	h.todo = newBitset(snapshot.Slots())
 	for sw := range snapshot.All() {
-		if slot, ok := snapshot.Slot(sw.Key()); ok && !right.has(slot) && h.todo.add(slot) {
-			h.left++
+		if slot, ok := snapshot.Slot(sw.Key()); ok && !right.has(slot) {
+			h.todo.add(slot)
+			h.missing++
 		}
 	}
 	return h, nil

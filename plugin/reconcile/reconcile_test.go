@@ -137,7 +137,7 @@ func TestUnsupported(t *testing.T) {
 		dp := fake.New()
 		asked := 0
 		dp.OnOp = func(op dataplane.Op) dataplane.Result {
-			if op.Softwire.Key() != bad.Key() {
+			if op.Kind != dataplane.Put || op.Softwire.Key() != bad.Key() {
 				return dataplane.Result{}
 			}
 			asked++

@@ -7,10 +7,6 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
-// bulk is from how many changes on a batch is streamed by a pass instead of
-// becoming objects.
-const bulk = 16384
-
 // start takes the first snapshot of the table.
 func (s *state) start(snapshot *softwire.Snapshot, now time.Time) {
 	s.seen = snapshot
@@ -21,7 +17,7 @@ func (s *state) start(snapshot *softwire.Snapshot, now time.Time) {
 // refresh takes in a later snapshot, which differs from seen by change. It
 // reports false if that has to wait for the end of the pass.
 func (s *state) refresh(snapshot *softwire.Snapshot, change softwire.Change, now time.Time) bool {
-	if len(change.Put)+len(change.Remove) > bulk {
+	if len(change.Put)+len(change.Remove) > s.limits.bulk {
 		if s.pass != nil {
 			s.deferred = true
 			return false
@@ -43,13 +39,27 @@ func (s *state) refreshByObjects(snapshot *softwire.Snapshot, change softwire.Ch
 		s.backlog.add(removeOp(key), now)
 	}
 	for _, sw := range change.Put {
-		s.account(sw.Key(), 1)
-		s.pass.settle(sw.Key())
+		key := sw.Key()
+		replaces := s.mayBeHeld(key)
+		s.account(key, 1)
+		s.pass.settle(key)
 		s.backlog.reopen(sw.IPv4)
-		s.backlog.add(putOp(sw), now)
-		delete(s.withheld, sw.Key())
+		s.backlog.add(putOp(sw), now).replaces = replaces
+		delete(s.withheld, key)
 	}
 	s.seen = snapshot
+}
+
+// mayBeHeld reports whether the data plane may hold something for key. It comes
+// before anything that a change does.
+func (s *state) mayBeHeld(key softwire.Key) bool {
+	if o := s.backlog.byKey[key]; o != nil && (o.removal() || o.replaces) {
+		return true
+	}
+	_, had := s.seen.Get(key)
+	_, withheld := s.withheld[key]
+	// It may also be among the removals of a pass, and then is skipped there.
+	return had || withheld || s.pass.removalsPending()
 }
 
 // refreshByPass streams the changes. There is no pass yet.
@@ -59,18 +69,23 @@ func (s *state) refreshByPass(snapshot *softwire.Snapshot, change softwire.Chang
 		s.backlog.reopen(key.IPv4)
 		s.backlog.drop(s.backlog.byKey[key])
 	}
-	todo := newBitset(snapshot.Slots())
+	todo, replaces := newBitset(snapshot.Slots()), newBitset(snapshot.Slots())
 	for _, sw := range change.Put {
-		s.account(sw.Key(), 1)
-		s.backlog.reopen(sw.IPv4)
-		s.backlog.drop(s.backlog.byKey[sw.Key()])
-		delete(s.withheld, sw.Key())
-		if slot, ok := snapshot.Slot(sw.Key()); ok {
+		key := sw.Key()
+		if slot, ok := snapshot.Slot(key); ok {
 			todo.add(slot)
+			if s.mayBeHeld(key) {
+				replaces.add(slot)
+			}
 		}
+		s.account(key, 1)
+		s.backlog.reopen(sw.IPv4)
+		s.backlog.drop(s.backlog.byKey[key])
+		delete(s.withheld, key)
 	}
 	s.seen = snapshot
-	s.pass = newPass(snapshot, todo, len(change.Put), change.Remove, now)
+	s.pass = newPass(snapshot, todo, replaces, now)
+	s.pass.removals = change.Remove
 }
 
 // account changes the counts for a key that is put or removed. It comes before

@@ -11,6 +11,7 @@ import (
 func (s *state) settle(b batch, results []dataplane.Result, now time.Time) (refusals []*object) {
 	s.totals.Batches++
 	s.totals.Ops += uint64(len(b.ops))
+	s.read.failures = 0
 	removing := s.pass != nil && s.pass.removing
 	if removing {
 		s.pass.removing = false
@@ -26,15 +27,11 @@ func (s *state) settle(b batch, results []dataplane.Result, now time.Time) (refu
 			s.succeed(op, o)
 		case dataplane.Unsupported:
 			o = s.object(op, o)
-			o.reason = reason(r)
-			s.backlog.refuse(o)
 			refusals = append(refusals, o)
+			s.refuse(o, reason(r))
 		default:
 			s.totals.Retries++
-			o = s.object(op, o)
-			o.reason = reason(r)
-			o.attempts++
-			s.backlog.pause(o, now.Add(s.config.backoff(o.attempts)))
+			s.putOff(s.object(op, o), reason(r), now)
 		}
 		s.waiters.resolve(s, key)
 	}
@@ -48,6 +45,11 @@ func (s *state) settle(b batch, results []dataplane.Result, now time.Time) (refu
 // succeed ends the wish for op.
 func (s *state) succeed(op dataplane.Op, o *object) {
 	key := op.Softwire.Key()
+	if o != nil && o.clearing {
+		o.replaces = false
+		s.backlog.refuse(o)
+		return
+	}
 	s.backlog.drop(o)
 	if op.Kind == dataplane.Remove {
 		s.backlog.unblock(key.IPv4)
@@ -57,39 +59,66 @@ func (s *state) succeed(op dataplane.Op, o *object) {
 	s.counts.program(key, 1)
 }
 
+// refuse takes in that the data plane does not support what o wishes for.
+func (s *state) refuse(o *object, reason error) {
+	if !o.clearing {
+		o.reason = reason
+	}
+	if o.replaces && !o.clearing {
+		s.clear(o)
+		return
+	}
+	s.backlog.refuse(o)
+}
+
+// clear removes what a refused put should have replaced: it must not go on
+// serving another lwB4.
+func (s *state) clear(o *object) {
+	o.clearing, o.attempts = true, 0
+	s.backlog.queue(o)
+}
+
 // object is o, or a new object for an op of a pass that failed.
 func (s *state) object(op dataplane.Op, o *object) *object {
 	if o != nil {
 		return o
 	}
-	s.pass.settle(op.Softwire.Key())
-	return s.backlog.add(op, s.pass.started)
+	key := op.Softwire.Key()
+	s.pass.settle(key)
+	o = s.backlog.add(op, s.pass.started)
+	o.replaces = s.pass.replacesAt(key)
+	return o
 }
 
 // lost takes in that a batch has no results: nobody knows what was executed.
+// Each op is paused by itself, so that one which brings the data plane down is
+// tried less and less often, and in the end alone.
 func (s *state) lost(b batch, err error, now time.Time) {
 	s.totals.LostBatches++
-	for i, o := range b.objects {
-		switch {
-		case o != nil:
-			s.backlog.queue(o)
-		case b.ops[i].Kind == dataplane.Remove:
-			s.backlog.add(b.ops[i], now)
-		}
-		// Puts of the pass are still in its todo, and follow the read back.
-	}
 	if s.pass != nil {
 		s.pass.removing = false
+	}
+	for i, op := range b.ops {
+		s.putOff(s.object(op, b.objects[i]), err, now)
 	}
 	s.doubt(now)
 	s.failedRead(err, now)
 }
 
+// putOff pauses o after a failure.
+func (s *state) putOff(o *object, reason error, now time.Time) {
+	if !o.clearing {
+		o.reason = reason
+	}
+	o.attempts++
+	s.backlog.pause(o, now.Add(s.config.backoff(o.attempts)))
+}
+
 // failedRead puts the next read back off.
 func (s *state) failedRead(err error, now time.Time) {
 	s.read.err = err
-	s.read.attempts++
-	s.read.due = now.Add(s.config.backoff(s.read.attempts))
+	s.read.failures++
+	s.read.due = now.Add(s.config.backoff(s.read.failures))
 }
 
 // reason is why an op failed, never nil.
@@ -112,15 +141,15 @@ func (s *state) finishPass(now time.Time) (synced bool) {
 	s.lastSync = now
 	s.totals.Syncs++
 	if p.repaired == 0 {
-		s.read.attempts = 0
+		s.read.mended = 0
 		s.lastVerified = now
 		return true
 	}
 	// See that what was mended stays mended: at once the first time, then less
 	// and less often, for a data plane that never holds what it says.
 	s.read.wanted, s.read.due = true, now
-	if s.read.attempts++; s.read.attempts > 1 {
-		s.read.due = now.Add(s.config.backoff(s.read.attempts))
+	if s.read.mended++; s.read.mended > 1 {
+		s.read.due = now.Add(s.config.backoff(s.read.mended))
 	}
 	return true
 }

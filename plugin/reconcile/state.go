@@ -11,6 +11,7 @@ import (
 // state is what the loop knows. Its methods do no I/O and know no clock.
 type state struct {
 	config Config
+	limits limits
 
 	// seen is the table as of the latest refresh; nil before the first. Backlog
 	// and pass say in what the data plane differs from it.
@@ -37,17 +38,30 @@ type state struct {
 	totals                 Totals
 }
 
+// limits bound the memory and the time of single steps. Only tests change them.
+type limits struct {
+	// bulk is the most changes of a batch that become objects; more are streamed
+	// by a pass.
+	bulk int
+	// scan is how much of a pass one plan looks at.
+	scan int
+	// extra is how many softwires that are not desired one read back remembers.
+	extra int
+}
+
 // readback is the schedule of reading back.
 type readback struct {
 	wanted   bool
 	due      time.Time
-	attempts int   // in a row that failed or found something to mend
+	failures int   // of reads and batches, in a row
+	mended   int   // reads in a row that found something to mend
 	err      error // why the data plane's content is unknown
 }
 
 func newState(config Config) state {
 	return state{
-		config: config, backlog: newBacklog(), counts: newCounts(nil),
+		config: config, limits: limits{bulk: 16384, scan: 16384, extra: 65536},
+		backlog: newBacklog(), counts: newCounts(nil),
 		waiters: waiters{byKey: make(map[softwire.Key][]*waiter)},
 	}
 }
@@ -83,7 +97,7 @@ func (s *state) settled(key softwire.Key) bool {
 // incarnation begins anew: the data plane holds nobody knows what.
 func (s *state) incarnation(now time.Time) {
 	s.doubt(now)
-	s.read.attempts, s.read.err = 0, nil
+	s.read.failures, s.read.mended, s.read.err = 0, 0, nil
 	s.blank = true
 	s.lastSync, s.lastVerified = time.Time{}, time.Time{}
 	s.counts.programmedAs(s.counts.empty())

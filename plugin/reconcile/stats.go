@@ -181,7 +181,7 @@ func (r *Reconciler) logRefusals(refusals []*object) {
 
 func (r *Reconciler) logRead(h held) {
 	r.log.WithFields(logrus.Fields{
-		"right": h.counts.all.Programmed, "missing": h.left, "extra": len(h.extra),
+		"right": h.counts.all.Programmed, "missing": h.missing, "extra": len(h.extra),
 		"withheld": len(r.state.withheld), "incarnation": r.incarnation,
 	}).Info("read back")
 }

@@ -90,10 +90,16 @@ func (w *waiters) refreshed(s *state, c softwire.Change) {
 	}
 }
 
-// caughtUp says that seen is the table as every waiter saw it, or later.
-func (w *waiters) caughtUp(s *state) {
+// takeFresh returns the fresh waiters. The table, looked at after that, is as
+// they saw it, or later.
+func (w *waiters) takeFresh() []*waiter {
 	fresh := w.fresh
 	w.fresh = nil
+	return fresh
+}
+
+// caughtUp says that seen is the table as the fresh waiters saw it, or later.
+func (w *waiters) caughtUp(s *state, fresh []*waiter) {
 	for _, x := range fresh {
 		x.fresh = false
 		for key := range x.want {
