@@ -161,6 +161,11 @@ func TestAdoptedTUN(t *testing.T) {
 			}
 		})
 		_, stop := n.start(config, leftTunnel)
+		n.do(func() {
+			if link := n.link(config.IPv6.Name); link.Attrs().TxQLen != tunQueueLen || link.Attrs().MTU != config.IPv6.MTU {
+				t.Errorf("device %+v", link.Attrs())
+			}
+		})
 		stop()
 		n.do(func() {
 			link := n.link(config.IPv4.Name)

@@ -49,6 +49,11 @@ func bringUp(handle *netlink.Handle, link netlink.Link, mtu int, addresses []net
 			return fmt.Errorf("set MTU %d: %w", mtu, err)
 		}
 	}
+	if link.Attrs().TxQLen == defaultTUNQueue {
+		if err := handle.LinkSetTxQLen(link, tunQueueLen); err != nil {
+			return fmt.Errorf("set queue length %d: %w", tunQueueLen, err)
+		}
+	}
 	// A link-local address would only make the kernel solicit routers on a
 	// device behind which there are none. A kernel without IPv6 has no such
 	// mode and no such addresses.
@@ -64,6 +69,15 @@ func bringUp(handle *netlink.Handle, link netlink.Link, mtu int, addresses []net
 	}
 	return nil
 }
+
+const (
+	// defaultTUNQueue is how many packets a TUN device holds if nobody said
+	// otherwise (TUN_READQ_SIZE). One TCP connection at 1 Gbit/s was seen to lose
+	// 3 % of its packets there while the reader waited for a CPU.
+	defaultTUNQueue = 500
+	// tunQueueLen is what Ethernet devices have, and lost next to none.
+	tunQueueLen = 1000
+)
 
 // nl6AddrGenNone is IN6_ADDR_GEN_MODE_NONE.
 const nl6AddrGenNone = 1

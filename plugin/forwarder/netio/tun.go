@@ -65,7 +65,7 @@ func openTUNQueue(name string, flags uint16) (int, error) {
 // setTUNOffload says which super-packets we take from the kernel, and returns
 // whether those of UDP are among them (Linux 6.2), in both directions.
 func setTUNOffload(fd int) (udp bool, err error) {
-	const tcp = unix.TUN_F_CSUM | unix.TUN_F_TSO4
+	const tcp = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO_ECN
 	// The two kinds of UDP are only had together.
 	if unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tcp|unix.TUN_F_USO4|unix.TUN_F_USO6) == nil {
 		return true, nil

@@ -164,7 +164,8 @@ func TestTUNTunnel(t *testing.T) {
 			}
 			for _, d := range stats.Devices {
 				for _, drop := range d.Drops {
-					if drop.Packets > 0 && drop.Cause != rxVersion.String() {
+					// A machine with too few CPUs may be late to read.
+					if drop.Packets > 0 && drop.Cause != rxVersion.String() && drop.Cause != rxOverrun.String() {
 						t.Errorf("%s dropped %d packets: %s", d.Name, drop.Packets, drop.Cause)
 					}
 				}
