@@ -364,6 +364,14 @@ func TestRandom(t *testing.T) {
 		steered := 0
 		for range 300 {
 			var ops []dataplane.Op
+			if r.IntN(4) == 0 {
+				// An address can take another shape when it is empty.
+				for _, s := range want {
+					if s.IPv4 == ipA || s.IPv4 == ipB {
+						ops = append(ops, remove(s))
+					}
+				}
+			}
 			for range r.IntN(12) {
 				ops = append(ops, randomOp(r))
 			}
