@@ -72,11 +72,7 @@ func (d *Datagram) Send(to netip.AddrPort, tos uint8, payload []byte) error {
 // Receive blocks for the next datagram, or until ctx ends and then returns its
 // error.
 func (d *Datagram) Receive(ctx context.Context) (Received, error) {
-	release, err := until(ctx, d.conn)
-	if err != nil {
-		return Received{}, err
-	}
-	defer release()
+	defer until(ctx, d.conn)()
 	n, controls, _, from, err := d.conn.ReadMsgUDPAddrPort(d.buf, d.control)
 	if err != nil {
 		return Received{}, cause(ctx, fmt.Errorf("udp on %s: %w", d.Local(), err))

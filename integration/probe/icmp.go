@@ -44,11 +44,7 @@ type message struct {
 
 // receiveICMP blocks for a message that match accepts.
 func receiveICMP(ctx context.Context, conn *net.IPConn, match func(message) bool) (message, error) {
-	release, err := until(ctx, conn)
-	if err != nil {
-		return message{}, err
-	}
-	defer release()
+	defer until(ctx, conn)()
 	buf := make([]byte, 1<<16)
 	for {
 		size, from, err := conn.ReadFromIP(buf)

@@ -72,14 +72,18 @@ func getOption(s socket, option int) (value int, err error) {
 }
 
 // until makes s give up when ctx ends; the returned function takes that back.
-func until(ctx context.Context, s socket) (func(), error) {
-	if err := s.SetDeadline(time.Time{}); err != nil {
-		return nil, err
-	}
+func until(ctx context.Context, s socket) func() {
+	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(fired)
 		_ = s.SetDeadline(time.Unix(1, 0)) // only fails when closed, which has the same effect
 	})
-	return func() { stop() }, nil
+	return func() {
+		if !stop() {
+			<-fired
+			_ = s.SetDeadline(time.Time{}) // as above
+		}
+	}
 }
 
 // cause is ctx's error where that is why err happened.

@@ -16,6 +16,7 @@ const (
 	OuterSource            // came from elsewhere than the BR address
 	TooBig                 // with "don't fragment" set; answered by ICMP
 	Unsent                 // refused by the kernel, or there was no room
+	Refused                // an error that came back through IPv6 for what was sent
 	Verdicts               // how many there are
 )
 
@@ -23,7 +24,7 @@ const (
 func (v Verdict) String() string {
 	names := [Verdicts]string{
 		"passed", "malformed", "wrong-address", "outside-port-set", "no-port",
-		"congested", "outer-source", "too-big", "unsent",
+		"congested", "outer-source", "too-big", "unsent", "refused",
 	}
 	if v < Verdicts {
 		return names[v]

@@ -70,13 +70,8 @@ func (d *downlink) receive() error {
 		h.SetControllen(int(unsafe.Sizeof(d.controls[i])))
 	}
 	n, err := exchange(unix.SYS_RECVMMSG, d.sockets.receive, d.messages[:], unix.MSG_DONTWAIT)
-	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-		return nil
-	case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
-		return nil
-	case err != nil:
-		return fmt.Errorf("receive from the AFTR: %w", err)
+	if err != nil {
+		return d.receiveError(err)
 	}
 	d.packets = d.packets[:0]
 	for i := range n {
@@ -88,6 +83,20 @@ func (d *downlink) receive() error {
 		}
 	}
 	return d.tun.Transmit(d.packets)
+}
+
+// receiveError sorts out what ends the tunnel: only what is wrong with the
+// socket. Anybody on the way can send an ICMPv6 error, which is reported here
+// too, and it must not stop anything.
+func (d *downlink) receiveError(err error) error {
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+	case errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOTSOCK), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EFAULT):
+		return fmt.Errorf("receive from the AFTR: %w", err)
+	default:
+		d.stats.inbound[encap.Refused].Add(1)
+	}
+	return nil
 }
 
 func (d *downlink) check(i int, packet []byte) encap.Verdict {

@@ -43,6 +43,7 @@ type rig struct {
 	cpe, router, aftr *netlab.Namespace
 	tunnel            *User
 	fromBR, fromOther int // raw sockets of the AFTR
+	opened            map[int]bool
 	ctx               context.Context
 	stopped           chan error
 	stop              context.CancelFunc
@@ -51,7 +52,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	netlab.Require(t)
-	r := &rig{T: t, lab: netlab.New()}
+	r := &rig{T: t, lab: netlab.New(), opened: map[int]bool{}}
 	t.Cleanup(func() { r.must(r.lab.Close()) })
 	for name, ns := range map[string]**netlab.Namespace{"cpe": &r.cpe, "router": &r.router, "aftr": &r.aftr} {
 		var err error
@@ -104,8 +105,17 @@ func (r *rig) raw(local netip.Addr) int {
 		}
 		return unix.Bind(fd, &unix.SockaddrInet6{Addr: local.As16()})
 	}))
-	r.Cleanup(func() { unix.Close(fd) })
+	r.opened[fd] = true
+	r.Cleanup(func() { r.closeRaw(fd) })
 	return fd
+}
+
+// closeRaw closes what raw has opened, once.
+func (r *rig) closeRaw(fd int) {
+	if r.opened[fd] {
+		unix.Close(fd)
+		delete(r.opened, fd)
+	}
 }
 
 func config() Config {

@@ -109,6 +109,22 @@ func setDF(conn *net.UDPConn, mode int) error {
 	return errors.Join(err, failed)
 }
 
+// TestICMPv6ErrorStopsNothing takes the AFTR's address away, so that its kernel
+// answers with errors.
+func TestICMPv6ErrorStopsNothing(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	conn := r.socket(ourPort)
+	r.closeRaw(r.fromBR) // nobody listens for the protocol any more
+	for r.tunnel.Stats().Inbound[encap.Refused] == 0 {
+		_, err := conn.Write([]byte("refused"))
+		r.must(err)
+	}
+	r.fromBR = r.raw(br)
+	r.send(r.fromBR, udp(ourPort, 0, "in"), 0)
+	r.await(conn, "in")
+}
+
 // TestPathMTUIsLearned narrows the path behind the first router: its error must
 // become one for the sender of the inner packet.
 func TestPathMTUIsLearned(t *testing.T) {

@@ -1,0 +1,143 @@
+package scene
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/lwaftr/lw4o6/integration/netlab"
+)
+
+// routerFile is the configuration of the lwAFTR.
+var routerFile = template.Must(template.New("lwaftr.yaml").Parse(`
+pools:
+  - name: shared
+    prefixes: [{{.Pool}}]
+    psid-offset: {{.Params.Offset}}
+    psid-len: {{.Params.Length}}
+    br-ipv6-addr: {{.BR}}
+softwires:
+  static:
+{{- range .Softwires}}
+    - {binding-ipv4-addr: {{.IPv4}}, binding-ipv6info: "{{.B4}}", psid: {{.PortSet.PSID}}}
+{{- end}}
+dataplane:
+  forwarder:
+    ipv4-address: {{.Router}}
+    io:
+{{- if eq .Devices "packet"}}
+      ipv4: {type: packet, name: {{.IPv4Name}}, next-hop: {{.IPv4Hop}}}
+      ipv6: {type: packet, name: {{.IPv6Name}}, next-hop: "{{.IPv6Hop}}"}
+{{- end}}
+      queues: {{.Queues}}
+control:
+  socket: {{.Socket}}
+`))
+
+// cpeFile is the configuration of a CPE.
+var cpeFile = template.Must(template.New("lwb4.yaml").Parse(`
+softwire:
+  b4-ipv6-addr: "{{.Softwire.B4}}"
+  br-ipv6-addr: "{{.Softwire.BR}}"
+  ipv4-addr: {{.Softwire.IPv4}}
+  psid-offset: {{.Softwire.PortSet.Params.Offset}}
+  psid-len: {{.Softwire.PortSet.Params.Length}}
+  psid: {{.Softwire.PortSet.PSID}}
+lan:
+  interface: {{.Interface}}
+  prefix: {{.LAN}}
+forwards:
+  - {protocol: tcp, port: {{.FilePort}}, to: "{{.Host}}:{{.HostFilePort}}"}
+  - {protocol: udp, port: {{.EchoPort}}, to: "{{.Host}}:{{.HostEchoPort}}"}
+`))
+
+// configure writes a file into the scene's folder and returns its path.
+func (s *Scene) configure(name string, t *template.Template, data any) (string, error) {
+	var text bytes.Buffer
+	if err := t.Execute(&text, data); err != nil {
+		return "", err
+	}
+	path := filepath.Join(s.folder, name)
+	return path, os.WriteFile(path, text.Bytes(), 0o600)
+}
+
+// ConfigureRouter writes the lwAFTR's configuration with the softwires of some
+// subscribers, for its next start or reload, and returns its path.
+func (s *Scene) ConfigureRouter(numbers ...int) (string, error) {
+	data := map[string]any{
+		"Pool": Pool, "Params": s.options.Params, "BR": BR, "Router": RouterAddr,
+		"Devices": string(s.options.Devices), "Queues": s.options.Queues, "Socket": s.socket(),
+		"IPv4Name": AFTRInternet, "IPv4Hop": on(internetLink, 2).Addr(),
+		"IPv6Name": AFTRAccess, "IPv6Hop": on(aftrLink, 1).Addr(),
+	}
+	softwires := []any{}
+	for _, number := range numbers {
+		softwires = append(softwires, s.Subscribers[number-1].Softwire)
+	}
+	data["Softwires"] = softwires
+	return s.configure("lwaftr.yaml", routerFile, data)
+}
+
+// StartRouter starts the lwAFTR with the softwires of all subscribers and
+// returns when all of them are programmed.
+func (s *Scene) StartRouter(ctx context.Context) error {
+	path, err := s.ConfigureRouter(1, 2)
+	if err != nil {
+		return err
+	}
+	if s.aftr, err = s.AFTR.Start(s.options.Binaries.Lwaftr, "run", "-c", path); err != nil {
+		return err
+	}
+	return await(ctx, "lwaftr", s.aftr, func() bool {
+		status, err := s.client.Status(ctx)
+		return err == nil && status.Ready
+	})
+}
+
+// StartCPE starts the CPE of a subscriber and returns when its softwire is up.
+func (s *Scene) StartCPE(ctx context.Context, number int) error {
+	sub := s.Subscribers[number-1]
+	path, err := s.configure(fmt.Sprintf("lwb4-%d.yaml", number), cpeFile, map[string]any{
+		"Softwire": sub.Softwire, "Interface": CPELAN, "LAN": sub.LAN, "Host": sub.Host,
+		"FilePort": sub.FilePort, "EchoPort": sub.EchoPort, "HostFilePort": filePort, "HostEchoPort": echoPort,
+	})
+	if err != nil {
+		return err
+	}
+	p, err := s.CPEs[number-1].Start(s.options.Binaries.Lwb4, "run", "-c", path)
+	if err != nil {
+		return err
+	}
+	s.cpes[number-1] = p
+	return await(ctx, fmt.Sprintf("lwb4 of subscriber %d", number), p, func() bool {
+		return strings.Contains(p.Output(), "softwire is up")
+	})
+}
+
+// RouterProcess is the running lwAFTR.
+func (s *Scene) RouterProcess() *netlab.Process { return s.aftr }
+
+// CPEProcess is the running CPE of a subscriber.
+func (s *Scene) CPEProcess(number int) *netlab.Process { return s.cpes[number-1] }
+
+// await returns when a process is ready. It fails when the process or ctx ends
+// before that.
+func await(ctx context.Context, name string, p *netlab.Process, ready func() bool) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ready() {
+		select {
+		case <-tick.C:
+		case <-p.Done():
+			return fmt.Errorf("%s ended: %w\n%s", name, p.Wait(), p.Output())
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w\n%s", name, ctx.Err(), p.Output())
+		}
+	}
+	return nil
+}

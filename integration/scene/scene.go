@@ -1,0 +1,164 @@
+package scene
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lwaftr/lw4o6/integration/netlab"
+	"github.com/lwaftr/lw4o6/integration/probe"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/portset"
+)
+
+// Options vary the scene. The zero value but for Binaries is the usual one.
+type Options struct {
+	Binaries Binaries
+	// Params split the shared address; unset, each subscriber has 1,024
+	// contiguous ports. With WholeAddresses each has an address instead.
+	Params         portset.Params
+	WholeAddresses bool
+	Devices        Devices // of the lwAFTR; DevicesTUN if empty
+	Queues         int     // of the lwAFTR; 1 if 0
+	// Plain runs no lwAFTR and no CPE: the kernels route IPv4 all the way.
+	Plain bool
+	// Progress is told what is being done, if it is set.
+	Progress func(format string, args ...any)
+}
+
+// Devices is how the lwAFTR gets at packets.
+type Devices string
+
+// The kinds of devices.
+const (
+	DevicesTUN    Devices = "tun"
+	DevicesPacket Devices = "packet"
+)
+
+// Scene is the network while it runs.
+type Scene struct {
+	Nodes
+	Subscribers [Subscribers]Subscriber
+
+	options Options
+	lab     *netlab.Lab
+	folder  string // for configuration and control socket
+	aftr    *netlab.Process
+	cpes    [Subscribers]*netlab.Process
+	client  *api.Client
+
+	services errgroup.Group // of the hosts
+	stop     context.CancelFunc
+}
+
+// Start builds the scene and returns when traffic can flow. The error is about
+// what did not come up, with what it wrote. Close the scene in any case but
+// that.
+func Start(ctx context.Context, o Options) (*Scene, error) {
+	if o.Params == (portset.Params{}) && !o.WholeAddresses {
+		p, err := portset.NewParams(0, 6)
+		if err != nil {
+			return nil, err
+		}
+		o.Params = p
+	}
+	o.Devices = cmp.Or(o.Devices, DevicesTUN)
+	o.Queues = cmp.Or(o.Queues, 1)
+	if o.Progress == nil {
+		o.Progress = func(string, ...any) {}
+	}
+	s := &Scene{options: o, lab: netlab.New(), stop: func() {}}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Scene) start(ctx context.Context) error {
+	var err error
+	if s.folder, err = os.MkdirTemp("", "lw4o6-scene-"); err != nil {
+		return err
+	}
+	s.client = api.NewClient(s.socket())
+	for i := range s.Subscribers {
+		if s.Subscribers[i], err = subscriber(i+1, s.options.Params); err != nil {
+			return err
+		}
+	}
+	s.options.Progress("network namespaces: 2 LAN hosts, 2 CPEs, an IPv6-only access router, the AFTR, an Internet host")
+	if err := s.build(); err != nil {
+		return err
+	}
+	if err := s.serve(); err != nil {
+		return err
+	}
+	if s.options.Plain {
+		return nil
+	}
+	s.options.Progress("lwaftr: pool %s, psid-offset %d, psid-len %d, BR address %s",
+		Pool, s.options.Params.Offset(), s.options.Params.Length(), BR)
+	if err := s.StartRouter(ctx); err != nil {
+		return err
+	}
+	for _, sub := range s.Subscribers {
+		s.options.Progress("lwb4 of subscriber %d: %s", sub.Number, sub.Softwire)
+		if err := s.StartCPE(ctx, sub.Number); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends everything and removes what it left on disk.
+func (s *Scene) Close() error {
+	s.stop()
+	errs := []error{s.services.Wait()}
+	if s.client != nil {
+		s.client.Close()
+	}
+	errs = append(errs, s.lab.Close())
+	if s.folder != "" {
+		errs = append(errs, os.RemoveAll(s.folder))
+	}
+	return errors.Join(errs...)
+}
+
+// serve starts the services of all hosts. They end with the scene.
+func (s *Scene) serve() error {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	hosts := map[netip.Addr]*netlab.Namespace{ServerAddr: s.Internet}
+	for i, sub := range s.Subscribers {
+		hosts[sub.Host] = s.Hosts[i]
+	}
+	for addr, node := range hosts {
+		l, err := probe.Listen(node, netip.AddrPortFrom(addr, filePort).String())
+		if err != nil {
+			return fmt.Errorf("%s: file server: %w", node, err)
+		}
+		s.services.Go(func() error { return probe.FileServer{Listener: l}.Run(ctx) })
+		echo, err := probe.OpenDatagram(node, netip.AddrPortFrom(addr, echoPort))
+		if err != nil {
+			return fmt.Errorf("%s: echo: %w", node, err)
+		}
+		s.services.Go(func() error { return errors.Join(echo.Echo(ctx), echo.Close()) })
+	}
+	return nil
+}
+
+// Router is the control API of the lwAFTR.
+func (s *Scene) Router() *api.Client { return s.client }
+
+func (s *Scene) socket() string { return filepath.Join(s.folder, "control.sock") }
+
+// File is the address of the file server in the Internet.
+func (s *Scene) File() string { return netip.AddrPortFrom(ServerAddr, filePort).String() }
+
+// Echo is the address of the echo in the Internet.
+func (s *Scene) Echo() netip.AddrPort { return netip.AddrPortFrom(ServerAddr, echoPort) }
