@@ -30,7 +30,7 @@ var rules = []rule{
 	{pkg: "plugin/forwarder/checksum", stdOnly: true, core: true},
 	{pkg: "plugin/forwarder/fragment", may: list("plugin/forwarder/checksum"), stdOnly: true, core: true},
 	{pkg: "plugin/forwarder/reassembly", may: list("plugin/forwarder/checksum"), stdOnly: true, core: true},
-	{pkg: "plugin/forwarder/netio/...", may: list("plugin/forwarder/netio/...", "plugin/dataplane"), core: true},
+	{pkg: "plugin/forwarder/netio/...", may: list("plugin/forwarder/netio/...", "plugin/dataplane", "plugin/forwarder/checksum"), core: true},
 	{pkg: "plugin/forwarder", may: list("plugin/forwarder/...", "plugin/dataplane", "plugin/softwire", "plugin/portset"), core: true},
 
 	{pkg: "plugin/reconcile", may: list("plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},

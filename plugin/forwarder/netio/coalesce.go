@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lwaftr/lw4o6/plugin/forwarder/checksum"
 )
 
 const (
@@ -179,7 +181,7 @@ func sameTCP(a, b []byte) bool {
 func checksumsRight(packet []byte) bool {
 	transport := packet[ipv4HeaderLen:]
 	pseudo := sumPseudoHeader(packet[12:20], packet[9], len(transport))
-	return sumWords(packet[:ipv4HeaderLen], 0) == 0xffff && sumWords(transport, pseudo) == 0xffff
+	return checksum.Sum(packet[:ipv4HeaderLen], 0) == 0xffff && checksum.Sum(transport, pseudo) == 0xffff
 }
 
 // writeHeaders writes the headers of a super-packet to dst, which has room for

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lwaftr/lw4o6/plugin/forwarder/checksum"
 )
 
 // errSuper is a super-packet that cannot be cut: its headers are malformed, do
@@ -104,7 +106,7 @@ func (s *segmenter) take(dst []byte) {
 	}
 	field := dst[s.checksumAt():]
 	field[0], field[1] = 0, 0
-	setChecksum(field, ^sumWords(transport, s.sumAddresses(dst, len(transport))))
+	setChecksum(field, ^checksum.Sum(transport, s.sumAddresses(dst, len(transport))))
 
 	s.at += payload
 	s.index++

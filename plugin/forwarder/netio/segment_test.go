@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lwaftr/lw4o6/plugin/forwarder/checksum"
 )
 
 // segments cuts packet and copies the segments.
@@ -233,12 +235,12 @@ func TestCompleteChecksum(t *testing.T) {
 func TestSumWords(t *testing.T) {
 	b := bytesUpTo(4096)
 	for n := range len(b) {
-		if got, want := ^sumWords(b[:n], 0), slowSum(b[:n]); got != want {
+		if got, want := ^checksum.Sum(b[:n], 0), slowSum(b[:n]); got != want {
 			t.Fatalf("%d bytes: %04x instead of %04x", n, got, want)
 		}
 	}
 	ones := bytes.Repeat([]byte{0xff}, 65536)
-	if got := sumWords(ones, 0xffff); got != 0xffff {
+	if got := checksum.Sum(ones, 0xffff); got != 0xffff {
 		t.Fatalf("carries are lost: %04x", got)
 	}
 }
