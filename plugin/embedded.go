@@ -81,7 +81,11 @@ func (e *embedded) Fixed() []string {
 
 // TracePacket implements packetTracer.
 func (e *embedded) TracePacket(now time.Time, side dataplane.Side, packet []byte) api.Trace {
-	t := e.Trace(now, side, packet)
+	return traceOf(e.Trace(now, side, packet))
+}
+
+// traceOf is a forwarder's trace as the API shows it.
+func traceOf(t forwarder.Trace) api.Trace {
 	out := api.Trace{Steps: t.Steps, Sent: []api.Packet{}}
 	for _, o := range t.Sent {
 		out.Sent = append(out.Sent, api.Packet{Side: o.Side.String(), Packet: o.Packet})

@@ -129,7 +129,7 @@ func (v view) Counters(ctx context.Context) (api.Counters, error) {
 		Events:       []api.Event{},
 	}
 	for _, e := range c.Events {
-		all.Events = append(all.Events, api.Event{Name: e.Name, Drop: e.Drop, Packets: e.Packets})
+		all.Events = append(all.Events, api.Event{Name: e.Name, Meaning: e.Meaning, Drop: e.Drop, Packets: e.Packets})
 	}
 	if d, ok := v.p.dp.(deviceCounter); ok {
 		all.Devices = d.Devices()

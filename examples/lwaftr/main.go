@@ -1,17 +1,14 @@
-// Command lwaftr is a Lightweight 4over6 border router (RFC 7596): `lwaftr run`
-// is the router, and the other commands talk to one over its control socket.
+// Lwaftr is the lightweight 4over6 border router as a command: it runs the
+// router, checks its configuration, and shows and orders what a running one
+// does. Exit codes: 0 is success, 1 a failure at run time, 2 a bad configuration
+// or usage. Errors go to standard error, one line each.
 package main
 
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -2,155 +2,178 @@ package main
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 
-	"github.com/spf13/cobra"
-
-	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/forwarder/checksum"
 )
 
-// packetFlags describe a packet on the command line.
-type packetFlags struct {
+// description is a packet in the words of trace's flags.
+type description struct {
+	side               string
 	outerSrc, outerDst string
-	src, dst           string
+	innerSrc, innerDst string
 	proto              string
-	sport, dport       uint16
-	id                 uint16
-	ttl, tos           uint8
-	size               int
+	sport, dport, id   uint16
+	tos, ttl           uint8
+	length             uint16 // of the IPv4 packet; 0 for the least
 	df                 bool
 }
 
-func (p *packetFlags) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&p.outerSrc, "outer-src", "", "outer IPv6 source: the lwB4's `address`")
-	f.StringVar(&p.outerDst, "outer-dst", "", "outer IPv6 destination: the BR `address`")
-	f.StringVar(&p.src, "src", "", "IPv4 source `address`")
-	f.StringVar(&p.dst, "dst", "", "IPv4 destination `address`")
-	f.StringVar(&p.proto, "proto", "udp", "tcp, udp, icmp (an echo request) or a `protocol` number")
-	f.Uint16Var(&p.sport, "sport", 0, "source `port`")
-	f.Uint16Var(&p.dport, "dport", 0, "destination `port`")
-	f.Uint16Var(&p.id, "id", 0, "ICMP `identifier`")
-	f.Uint8Var(&p.ttl, "ttl", 64, "IPv4 `TTL`")
-	f.Uint8Var(&p.tos, "tos", 0, "IPv4 traffic class `octet`")
-	f.IntVar(&p.size, "size", 0, "`octets` of the IPv4 packet; as few as can be if 0")
-	f.BoolVar(&p.df, "df", false, "set \"don't fragment\"")
+func (d description) parseSide() (dataplane.Side, error) {
+	switch d.side {
+	case "ipv4":
+		return dataplane.SideIPv4, nil
+	case "ipv6":
+		return dataplane.SideIPv6, nil
+	case "":
+		if d.outerSrc != "" || d.outerDst != "" {
+			return dataplane.SideIPv6, nil
+		}
+		if d.innerSrc != "" || d.innerDst != "" {
+			return dataplane.SideIPv4, nil
+		}
+	}
+	return 0, usagef("--side must be ipv4 or ipv6")
 }
 
-// IP protocol numbers.
+// packet is the described packet, complete and with right checksums.
+func (d description) packet(side dataplane.Side) ([]byte, error) {
+	src, err := parse4("inner-src", d.innerSrc)
+	if err != nil {
+		return nil, err
+	}
+	dst, err := parse4("inner-dst", d.innerDst)
+	if err != nil {
+		return nil, err
+	}
+	proto, err := parseProtocol(d.proto)
+	if err != nil {
+		return nil, err
+	}
+	inner, err := d.ipv4(src, dst, proto)
+	if err != nil {
+		return nil, err
+	}
+	if side == dataplane.SideIPv4 {
+		if d.outerSrc != "" || d.outerDst != "" {
+			return nil, usagef("--outer-src and --outer-dst are for --side ipv6")
+		}
+		return inner, nil
+	}
+	outerSrc, err := parse6("outer-src", d.outerSrc)
+	if err != nil {
+		return nil, err
+	}
+	outerDst, err := parse6("outer-dst", d.outerDst)
+	if err != nil {
+		return nil, err
+	}
+	return encapsulate(inner, outerSrc, outerDst, d.tos), nil
+}
+
+// Lengths of headers in octets, and protocol numbers.
 const (
-	protoICMP = 1
-	protoIPv4 = 4
-	protoTCP  = 6
-	protoUDP  = 17
+	ipv4Header, ipv6Header           = 20, 40
+	icmpHeader, tcpHeader, udpHeader = 8, 20, 8
+	protoICMP, protoTCP, protoUDP    = 1, 6, 17
+	protoIPv4                        = 4
 )
 
-// request is the described packet, from side or where such packets come from.
-func (p *packetFlags) request(side string) (api.TraceRequest, error) {
-	inner, err := p.ipv4()
-	if err != nil {
-		return api.TraceRequest{}, err
+// ipv4 is the IPv4 packet (RFC 791 section 3.1).
+func (d description) ipv4(src, dst netip.Addr, proto uint8) ([]byte, error) {
+	least := ipv4Header + map[uint8]int{protoICMP: icmpHeader, protoTCP: tcpHeader, protoUDP: udpHeader}[proto]
+	length := max(int(d.length), least)
+	if d.length != 0 && int(d.length) < least {
+		return nil, usagef("--length %d: the packet has at least %d octets", d.length, least)
 	}
-	if p.outerSrc == "" && p.outerDst == "" {
-		if side == "ipv6" {
-			return api.TraceRequest{}, errors.New("a packet from the IPv6 side needs --outer-src and --outer-dst")
-		}
-		return api.TraceRequest{Side: "ipv4", Packet: inner}, nil
+	p := make([]byte, length)
+	p[0], p[1] = 4<<4|ipv4Header/4, d.tos
+	binary.BigEndian.PutUint16(p[2:], uint16(length))
+	if d.df {
+		p[6] = 0x40
 	}
-	if side == "ipv4" {
-		return api.TraceRequest{}, errors.New("--outer-src and --outer-dst belong to packets from the IPv6 side")
-	}
-	src, err := address("outer-src", p.outerSrc, netip.Addr.Is6)
-	if err != nil {
-		return api.TraceRequest{}, err
-	}
-	dst, err := address("outer-dst", p.outerDst, netip.Addr.Is6)
-	if err != nil {
-		return api.TraceRequest{}, err
-	}
-	outer := make([]byte, 40, 40+len(inner))
-	binary.BigEndian.PutUint32(outer, 6<<28|uint32(p.tos)<<20)
-	binary.BigEndian.PutUint16(outer[4:], uint16(len(inner)))
-	outer[6], outer[7] = protoIPv4, 64
-	copy(outer[8:], src.AsSlice())
-	copy(outer[24:], dst.AsSlice())
-	return api.TraceRequest{Side: "ipv6", Packet: append(outer, inner...)}, nil
+	p[8], p[9] = d.ttl, proto
+	copy(p[12:], src.AsSlice())
+	copy(p[16:], dst.AsSlice())
+	binary.BigEndian.PutUint16(p[10:], checksum.Of(p[:ipv4Header]))
+	d.transport(p, proto)
+	return p, nil
 }
 
-// ipv4 is the described IPv4 packet. Transport checksums are left zero: a router
-// does not look at them.
-func (p *packetFlags) ipv4() ([]byte, error) {
-	src, err := address("src", p.src, netip.Addr.Is4)
-	if err != nil {
-		return nil, err
+// transport fills in what follows the IPv4 header.
+func (d description) transport(p []byte, proto uint8) {
+	body := p[ipv4Header:]
+	switch proto {
+	case protoICMP:
+		body[0] = 8 // echo request (RFC 792)
+		binary.BigEndian.PutUint16(body[4:], d.id)
+		binary.BigEndian.PutUint16(body[2:], checksum.Of(body))
+		return
+	case protoTCP, protoUDP:
+	default:
+		return
 	}
-	dst, err := address("dst", p.dst, netip.Addr.Is4)
-	if err != nil {
-		return nil, err
+	binary.BigEndian.PutUint16(body, d.sport)
+	binary.BigEndian.PutUint16(body[2:], d.dport)
+	at := 6
+	if proto == protoTCP {
+		at = 16
+		body[12], body[13] = tcpHeader/4<<4, 0x10 // an ACK: no handshake to clamp
+	} else {
+		binary.BigEndian.PutUint16(body[4:], uint16(len(body)))
 	}
-	number, least, err := p.protocol()
-	if err != nil {
-		return nil, err
+	// RFC 9293 section 3.1, RFC 768: the sum is over a pseudo header too.
+	pseudo := append(make([]byte, 0, 12+len(body)), p[12:20]...)
+	pseudo = append(pseudo, 0, proto)
+	pseudo = binary.BigEndian.AppendUint16(pseudo, uint16(len(body)))
+	sum := checksum.Of(append(pseudo, body...))
+	if sum == 0 && proto == protoUDP {
+		sum = 0xffff
 	}
-	size := max(p.size, 20+least)
-	if p.size != 0 && p.size < size || size > 65535 {
-		return nil, fmt.Errorf("--size %d is not between %d and 65535", p.size, 20+least)
-	}
-	b := make([]byte, size)
-	b[0], b[1], b[8], b[9] = 0x45, p.tos, p.ttl, number
-	binary.BigEndian.PutUint16(b[2:], uint16(size))
-	if p.df {
-		b[6] = 0x40
-	}
-	copy(b[12:], src.AsSlice())
-	copy(b[16:], dst.AsSlice())
-	binary.BigEndian.PutUint16(b[10:], checksum.Of(b[:20]))
-	payload := b[20:]
-	switch {
-	case len(payload) < 8: // given by number
-	case number == protoICMP:
-		payload[0] = 8 // echo request
-		binary.BigEndian.PutUint16(payload[4:], p.id)
-		binary.BigEndian.PutUint16(payload[2:], checksum.Of(payload))
-	case number == protoTCP && len(payload) >= 20, number == protoUDP:
-		binary.BigEndian.PutUint16(payload, p.sport)
-		binary.BigEndian.PutUint16(payload[2:], p.dport)
-		if number == protoTCP {
-			payload[12] = 5 << 4
-		} else {
-			binary.BigEndian.PutUint16(payload[4:], uint16(len(payload)))
-		}
-	}
-	return b, nil
+	binary.BigEndian.PutUint16(body[at:], sum)
 }
 
-// protocol is the number of --proto, and the fewest octets of its header.
-func (p *packetFlags) protocol() (number uint8, least int, err error) {
-	switch strings.ToLower(p.proto) {
-	case "tcp":
-		return protoTCP, 20, nil
-	case "udp":
-		return protoUDP, 8, nil
-	case "icmp":
-		return protoICMP, 8, nil
-	}
-	n, err := strconv.ParseUint(p.proto, 10, 8)
-	if err != nil {
-		return 0, 0, fmt.Errorf("--proto %q is neither tcp, udp, icmp nor a number up to 255", p.proto)
-	}
-	return uint8(n), 0, nil
+// encapsulate puts an IPv6 header before inner (RFC 2473 section 3).
+func encapsulate(inner []byte, src, dst netip.Addr, tos uint8) []byte {
+	p := make([]byte, ipv6Header, ipv6Header+len(inner))
+	binary.BigEndian.PutUint32(p, 6<<28|uint32(tos)<<20)
+	binary.BigEndian.PutUint16(p[4:], uint16(len(inner)))
+	p[6], p[7] = protoIPv4, 64
+	copy(p[8:], src.AsSlice())
+	copy(p[24:], dst.AsSlice())
+	return append(p, inner...)
 }
 
-// address parses an address of the wanted family.
-func address(flag, text string, family func(netip.Addr) bool) (netip.Addr, error) {
+func parse4(flag, text string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
-	if err != nil || !family(a) || a.Zone() != "" {
-		return netip.Addr{}, fmt.Errorf("--%s: %q is not an address of the right family", flag, text)
+	if err != nil || !a.Is4() {
+		return a, usagef("--%s: %q is not an IPv4 address", flag, text)
 	}
 	return a, nil
+}
+
+func parse6(flag, text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || !a.Is6() || a.Zone() != "" {
+		return a, usagef("--%s: %q is not an IPv6 address", flag, text)
+	}
+	return a, nil
+}
+
+func parseProtocol(text string) (uint8, error) {
+	switch text {
+	case "icmp":
+		return protoICMP, nil
+	case "tcp":
+		return protoTCP, nil
+	case "udp":
+		return protoUDP, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 8)
+	if err != nil {
+		return 0, usagef("--proto: %q is neither tcp, udp, icmp nor a number from 0 to 255", text)
+	}
+	return uint8(n), nil
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -12,112 +12,88 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lwaftr/lw4o6/plugin"
-	"github.com/lwaftr/lw4o6/plugin/config/bindings"
 )
 
-// defaultFile is where packages put the configuration.
-const defaultFile = "/etc/lw4o6/lwaftr.yaml"
-
-func fileFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().StringP("config", "c", defaultFile, "configuration `file`")
-}
-
-func runCommand(stderr io.Writer) *cobra.Command {
+func newRun(options []plugin.Option) *cobra.Command {
+	var path string
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Be the router until a signal ends it",
-		Long: `run forwards packets until SIGINT or SIGTERM ends it. SIGHUP makes it read the
-configuration again; one that is wrong changes nothing.`,
-		Example: "  lwaftr run -c /etc/lw4o6/lwaftr.yaml",
+		Short: "run the router until it is told to stop",
+		Long: "Run reads the configuration, starts the router and stays in the foreground. SIGTERM and\n" +
+			"SIGINT stop it, SIGHUP makes it read its configuration again; a bad one is reported and\n" +
+			"changes nothing. The log goes to standard error.",
+		Example: "  lwaftr run -c /etc/lw4o6/lwaftr.yaml\n  kill -HUP $(pidof lwaftr)",
 		Args:    cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command) error {
+			return run(cmd.Context(), path, cmd.ErrOrStderr(), options)
+		}),
 	}
-	path := fileFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return runRouter(cmd.Context(), *path, stderr)
-	}
+	configFlag(cmd, &path)
 	return cmd
 }
 
-// runRouter runs the router that the file at path describes.
-func runRouter(ctx context.Context, path string, stderr io.Writer) error {
-	file, err := plugin.LoadFile(path)
-	if err != nil {
-		return usageError{err}
-	}
-	log := logrus.New()
-	log.SetOutput(stderr)
-	file.Config.Log.Apply(log)
-	router, err := plugin.New(file.Config,
-		plugin.WithFile(file), plugin.WithVersion(version()), plugin.WithLogger(log),
-		plugin.WithLogConfig(func(c plugin.LogConfig) { c.Apply(log) }))
-	if err != nil {
-		return file.Locate(err)
-	}
+func configFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVarP(path, "config", "c", defaultFile, "configuration `FILE`")
+}
+
+// run runs the router with the configuration at path until ctx or a signal ends
+// it.
+func run(ctx context.Context, path string, stderr io.Writer, options []plugin.Option) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	ended := make(chan struct{})
-	reloading := make(chan struct{})
-	go func() {
-		defer close(reloading)
-		for {
-			select {
-			case <-hangups:
-				reload(ctx, router, log)
-			case <-ended:
-				return
-			}
-		}
-	}()
-	err = router.Run(ctx)
-	close(ended)
-	<-reloading
-	return file.Locate(err)
-}
 
-// reload does what SIGHUP asks for. Whoever sent it reads the log.
-func reload(ctx context.Context, router *plugin.Plugin, log *logrus.Logger) {
-	result, err := router.ReloadFile(ctx)
+	f, err := plugin.LoadFile(path)
 	if err != nil {
-		for _, line := range lines(err) {
-			log.Error("reload refused: " + line)
-		}
-		return
+		return err
 	}
-	log.WithFields(logrus.Fields{"put": result.Put, "removed": result.Removed, "settings": result.Settings}).Info("reloaded")
-}
-
-func checkCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Say whether a configuration is right, and change nothing",
-		Example: `  lwaftr check -c /etc/lw4o6/lwaftr.yaml
-  lwaftr check --print-reference > lwaftr.yaml`,
-		Args: cobra.NoArgs,
+	log := logrus.New()
+	log.SetOutput(stderr)
+	f.Config.Log.Apply(log)
+	options = append([]plugin.Option{
+		plugin.WithFile(f),
+		plugin.WithVersion(version()),
+		plugin.WithLogger(log),
+		plugin.WithLogConfig(func(c plugin.LogConfig) { c.Apply(log) }),
+	}, options...)
+	p, err := plugin.New(f.Config, options...)
+	if err != nil {
+		return f.Locate(err)
 	}
-	path := fileFlag(cmd)
-	reference := cmd.Flags().Bool("print-reference", false, "print a configuration that explains every key")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *reference {
-			fmt.Fprint(cmd.OutOrStdout(), plugin.Reference())
+	if err := p.Start(ctx); err != nil {
+		// Told to stop while it read its files or opened its devices.
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil
 		}
-		file, err := plugin.LoadFile(*path)
-		if err != nil {
-			return usageError{err}
-		}
-		table, err := file.Check(cmd.Context(), func(p bindings.Progress) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d softwires read\n", p.File, p.Rows)
-		})
-		if err != nil {
-			return usageError{err}
-		}
-		if _, err := plugin.New(file.Config); err != nil {
-			return usageError{file.Locate(err)}
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %d pools, %d softwires\n",
-			*path, len(file.Config.Pools), table.Snapshot().Len())
-		return nil
+		return f.Locate(err)
 	}
-	return cmd
+	log.WithField("file", path).WithField("version", version()).Info("started")
+	follow(ctx, p, hangups, log)
+	stop() // from now on a second signal ends the process
+	log.Info("stopping")
+	if err := p.Stop(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	return p.Err()
+}
+
+// follow reloads at every hangup until ctx ends or p has ended by itself.
+func follow(ctx context.Context, p *plugin.Plugin, hangups <-chan os.Signal, log logrus.FieldLogger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.Done():
+			return
+		case <-hangups:
+			if _, err := p.ReloadFile(ctx); err != nil {
+				for _, line := range errorLines(&actionError{err}) {
+					log.Error(line)
+				}
+				log.Error("the configuration was not taken; nothing was changed")
+			}
+		}
+	}
 }
