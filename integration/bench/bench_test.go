@@ -15,13 +15,14 @@ import (
 // TestBenches runs everything at a small scale: what a figure demands of its
 // packets must hold here too. The figures themselves say nothing.
 func TestBenches(t *testing.T) {
+	// The commands are not built here: the tests of package scene run them.
 	small := scale{
 		bindings: 2000, fewBindings: 2000, flows: 500, largeFlows: 512,
 		rateTime: time.Millisecond, attackTime: 50 * time.Millisecond, smallBatches: 50,
 	}
 	file := filepath.Join(t.TempDir(), "build", "bench.json")
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-repeat", "1", "-o", file}, benches(small), &out); err != nil {
+	if err := run(t.Context(), []string{"-repeat", "1", "-bin", t.TempDir(), "-o", file}, small, benches, &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	figures := readFigures(t, file)
@@ -73,6 +74,10 @@ func one(specs ...spec) []bench {
 	return []bench{{"one", func(context.Context) ([]spec, func() error, error) { return specs, nil, nil }}}
 }
 
+func list(all []bench) func(scale) []bench {
+	return func(scale) []bench { return all }
+}
+
 // values gives out one value after the other.
 func values(v ...float64) measure {
 	return func(context.Context) (float64, error) {
@@ -103,7 +108,7 @@ func TestFigures(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
 			file := filepath.Join(t.TempDir(), "f.json")
-			err := run(t.Context(), []string{"-repeat", "3", "-o", file}, one(tt.spec), &out)
+			err := run(t.Context(), []string{"-repeat", "3", "-o", file}, scale{}, list(one(tt.spec)), &out)
 			if tt.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.fails) {
 					t.Errorf("got %v, want %q", err, tt.fails)
@@ -152,7 +157,7 @@ func TestRun(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
-			err := run(t.Context(), tt.args, tt.all, &out)
+			err := run(t.Context(), tt.args, scale{}, list(tt.all), &out)
 			if (err != nil) != (tt.fails != "") || err != nil && !strings.Contains(err.Error(), tt.fails) {
 				t.Errorf("got %v, want %q", err, tt.fails)
 			}
@@ -168,7 +173,29 @@ func TestRun(t *testing.T) {
 	}
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	if err := run(stopped, nil, one(a), &bytes.Buffer{}); !errors.Is(err, context.Canceled) {
+	if err := run(stopped, nil, scale{}, list(one(a)), &bytes.Buffer{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: %v", err)
+	}
+}
+
+// TestReceived reads what iperf3 says.
+func TestReceived(t *testing.T) {
+	tests := []struct {
+		name, output string
+		want         float64
+		fails        string
+	}{
+		{"a result", `{"end": {"sum_sent": {"bits_per_second": 9e9}, "sum_received": {"bits_per_second": 2.5e9}}}`, 2.5, ""},
+		{"an error", `{"start": {}, "error": "unable to connect"}`, 0, "unable to connect"},
+		{"nothing", `{"end": {}}`, 0, "nothing was received"},
+		{"no JSON", "iperf3: killed", 0, "iperf3: killed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := received(tt.output)
+			if got != tt.want || (err != nil) != (tt.fails != "") || err != nil && !strings.Contains(err.Error(), tt.fails) {
+				t.Errorf("got %v and %v, want %v and %q", got, err, tt.want, tt.fails)
+			}
+		})
 	}
 }

@@ -22,7 +22,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], benches(fullScale()), os.Stdout)
+	err := run(ctx, os.Args[1:], fullScale(), benches, os.Stdout)
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -43,6 +43,8 @@ type scale struct {
 	attackTime   time.Duration // on the clock of the attack
 	attackBefore time.Duration // the same, before anything is counted
 	smallBatches int
+	tcpTime      time.Duration
+	binaries     string // the folder of lwaftr and lwb4
 }
 
 // fullScale is what make bench measures.
@@ -56,6 +58,7 @@ func fullScale() scale {
 		attackTime:   2 * time.Second,
 		attackBefore: 2 * time.Second, // a rate limit lets a burst pass first
 		smallBatches: 20_000,
+		tcpTime:      3 * time.Second,
 	}
 }
 
@@ -67,15 +70,17 @@ func benches(s scale) []bench {
 		{"fragments", s.fragments},
 		{"attack", s.attack},
 		{"load", s.load},
+		{"tcp", s.tcp},
 	}
 }
 
 // run is main without the process around it.
-func run(ctx context.Context, args []string, all []bench, out io.Writer) error {
+func run(ctx context.Context, args []string, s scale, benches func(scale) []bench, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	file := flags.String("o", "", "write the figures as JSON to this file")
 	only := flags.String("run", "", "only the figures whose name matches this regular expression")
 	repeat := flags.Int("repeat", 5, "how often each figure is measured; the median counts")
+	flags.StringVar(&s.binaries, "bin", "build", "the folder of the commands lwaftr and lwb4")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -87,7 +92,7 @@ func run(ctx context.Context, args []string, all []bench, out io.Writer) error {
 		return errors.New("-repeat: at least 1")
 	}
 	h := harness{repeat: *repeat, match: match, out: out}
-	err = h.run(ctx, all)
+	err = h.run(ctx, benches(s))
 	h.skippedLines()
 	if *file != "" && len(h.figures) > 0 {
 		if writeErr := writeJSON(*file, h.figures); writeErr != nil {
