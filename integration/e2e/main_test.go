@@ -1,0 +1,76 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/lwaftr/lw4o6/integration/netlab"
+	"github.com/lwaftr/lw4o6/integration/scene"
+)
+
+// binaries are built once for all tests.
+var binaries scene.Binaries
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	// Without namespaces every test is skipped, and nothing needs building.
+	if netlab.Available() == nil {
+		folder, err := os.MkdirTemp("", "lw4o6-e2e-")
+		if err == nil {
+			defer os.RemoveAll(folder)
+			binaries, err = scene.Build(context.Background(), folder, buildFlags...)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	code := m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// patience bounds each test: everything in it takes a few seconds, and a
+// machine under load some times that.
+const patience = 3 * time.Minute
+
+// start brings a scene up for one test.
+func start(t *testing.T, o scene.Options) (context.Context, *scene.Scene) {
+	t.Helper()
+	netlab.Require(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	o.Binaries = binaries
+	s, err := scene.Start(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("lwaftr wrote:\n%s", s.RouterProcess().Output())
+			for number := 1; number <= scene.Subscribers; number++ {
+				t.Logf("lwb4 of subscriber %d wrote:\n%s", number, s.CPEProcess(number).Output())
+			}
+		}
+	})
+	return ctx, s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
