@@ -136,7 +136,9 @@ func (l Loader) file(ctx context.Context, b *batch, path string, format Format) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	l.report(p, in, b)
+	if p.Rows == 0 || p.Rows%ProgressRows != 0 {
+		l.report(p, in, b)
+	}
 	return nil
 }
 

@@ -1,0 +1,193 @@
+package plugin
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+)
+
+func newTestEmbedded(t *testing.T, c DataplaneConfig) *embedded {
+	t.Helper()
+	e, err := newEmbedded(c.Forwarder, logger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestEmbeddedWithoutDevices(t *testing.T) {
+	c := DefaultConfig().Dataplane
+	e := newTestEmbedded(t, c)
+	ctx := t.Context()
+	n := dataplane.Network{Pools: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, BRs: []netip.Addr{netip.MustParseAddr("2001:db8::1")}}
+	if err := e.Configure(ctx, n); !errors.Is(err, errNoPort) {
+		t.Errorf("Configure: %v", err)
+	}
+	if err := e.Run(ctx); !errors.Is(err, errNoPort) {
+		t.Errorf("Run: %v", err)
+	}
+	if err := e.ports.Send(ctx, dataplane.SideIPv4, nil); !errors.Is(err, errNoPort) {
+		t.Errorf("Send: %v", err)
+	}
+	if d := e.Devices(); d != nil {
+		t.Errorf("Devices: %+v", d)
+	}
+	e.Close() // does nothing
+}
+
+func TestEmbeddedTune(t *testing.T) {
+	c := DefaultConfig().Dataplane
+	e := newTestEmbedded(t, c)
+	want := []string{"forwarder.io", "forwarder.exception-queue", "forwarder.ipv4-mtu", "forwarder.tunnel-mtu"}
+	if got := e.Fixed(); !slices.Equal(got, want) {
+		t.Errorf("with TUN devices %v is fixed, want %v", got, want)
+	}
+	c.Forwarder.HopLimit = 0
+	var bad *element.Error
+	if err := e.Tune(c); !errors.As(err, &bad) || bad.Path != "hop-limit" {
+		t.Errorf("Tune with a bad value: %v", err)
+	}
+	c.Forwarder.HopLimit = 9
+	if err := e.Tune(c); err != nil {
+		t.Fatal(err)
+	}
+	trace := tracePing(t, e)
+	if len(trace.Sent) != 1 || trace.Sent[0].Side != "ipv6" || trace.Sent[0].Packet[7] != 9 {
+		t.Errorf("the new hop limit is not used: %+v", trace)
+	}
+
+	c.Forwarder.IO.IPv4.Type, c.Forwarder.IO.IPv6.Type = "packet", "packet"
+	if got := newTestEmbedded(t, c).Fixed(); !slices.Equal(got, want[:2]) {
+		t.Errorf("with packet devices %v is fixed, want %v", got, want[:2])
+	}
+}
+
+// tracePing traces an echo request to a softwire on a whole address.
+func tracePing(t *testing.T, e *embedded) api.Trace {
+	t.Helper()
+	table := testConfig("/run")
+	table.Pools[0].PSIDLen = 0
+	table.Softwires.Static = table.Softwires.Static[:1]
+	table.Softwires.Static[0].PSID = nil
+	for s := range mustTable(t, table).All() {
+		if _, err := e.Apply(t.Context(), []dataplane.Op{{Kind: dataplane.Put, Softwire: s}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	packet := []byte{
+		0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 124, 214, 203, 0, 113, 9, 192, 0, 2, 1,
+		8, 0, 247, 255, 0, 0, 0, 0, // an echo request
+	}
+	return e.TracePacket(time.Now(), dataplane.SideIPv4, packet)
+}
+
+// TestEmbeddedOnDevices runs a whole router on TUN devices in a network
+// namespace of its own.
+func TestEmbeddedOnDevices(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("network namespaces and TUN devices need root")
+	}
+	if _, err := os.Stat("/dev/net/tun"); errors.Is(err, fs.ErrNotExist) {
+		t.Skip("there is no /dev/net/tun")
+	}
+	// The thread is not given back: it ends with the goroutine, and with it the
+	// namespace.
+	runtime.LockOSThread()
+	ns, err := netns.New()
+	if err != nil {
+		t.Skipf("no new network namespace: %v", err)
+	}
+	defer ns.Close()
+
+	c := testConfig(testFolder(t))
+	p, err := New(c, WithLogger(logger(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, p.Ready(), "ready")
+	if got := p.Stats().Reconcile.Programmed; got != 2 {
+		t.Errorf("%d softwires are programmed, want 2", got)
+	}
+	want := []string{"192.0.2.0/24 lw4o6-v4", "2001:db8:ffff::1/128 lw4o6-v6"}
+	if got := routes(t, ns); !slices.Equal(got, want) {
+		t.Errorf("routes %v, want %v", got, want)
+	}
+	client := api.NewClient(c.Control.Socket)
+	defer client.Close()
+	counters, err := client.Counters(t.Context())
+	if err != nil || len(counters.Devices) != 2 || counters.Devices[0].Name != "lw4o6-v4" {
+		t.Errorf("counters: %+v, %v", counters, err)
+	}
+
+	next := c
+	next.Pools = slices.Clone(c.Pools)
+	next.Pools[0].Prefixes = append(slices.Clone(c.Pools[0].Prefixes), netip.MustParsePrefix("198.51.100.0/24"))
+	if _, err := p.Reload(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, p, func() error {
+		if got := routes(t, ns); len(got) != 3 {
+			return errors.New(strings.Join(got, ", "))
+		}
+		return nil
+	})
+
+	if err := p.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := routes(t, ns); len(got) != 0 {
+		t.Errorf("routes after Stop: %v", got)
+	}
+	if _, err := net.InterfaceByName("lw4o6-v4"); err == nil {
+		t.Error("the device is still there after Stop")
+	}
+}
+
+// routes lists "prefix device" of our devices.
+func routes(t *testing.T, ns netns.NsHandle) []string {
+	t.Helper()
+	h, err := netlink.NewHandleAt(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	links, err := h.LinkList()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, link := range links {
+		name := link.Attrs().Name
+		if !strings.HasPrefix(name, "lw4o6-") {
+			continue
+		}
+		list, err := h.RouteList(link, netlink.FAMILY_ALL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range list {
+			if r.Dst != nil && !r.Dst.IP.IsLinkLocalUnicast() && !r.Dst.IP.IsMulticast() {
+				all = append(all, r.Dst.String()+" "+name)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
