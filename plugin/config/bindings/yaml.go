@@ -15,8 +15,8 @@ import (
 const maxYAMLLine = 4096
 
 // readYAML yields the rows of a list of entries. It reads the part of YAML that
-// such a list needs line by line: a general YAML parser holds the whole file,
-// and needs minutes for a million entries.
+// such a list needs line by line: a general YAML parser holds the whole file as
+// a tree, many times the size of the table.
 func readYAML(r io.Reader, yield func(Row, *rowError) bool) {
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 0, maxYAMLLine), maxYAMLLine)
