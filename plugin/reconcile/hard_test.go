@@ -3,6 +3,7 @@ package reconcile
 import (
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,5 +129,55 @@ func TestBulkChange(t *testing.T) {
 				t.Fatalf("%s %s: %v", op.Kind, op.Softwire, result.Err)
 			}
 		}
+	})
+}
+
+// TestManyStrangers: more than one read back remembers are all removed.
+func TestManyStrangers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		dp := fake.New()
+		for psid := range uint16(20) {
+			dp.Plant(sw(1, 0, 6, psid, psid+1))
+		}
+		own := sw(1, 0, 6, 40, 100)
+		b := &bench{T: t, table: softwire.NewTable(), fake: dp}
+		b.change(softwire.Change{Put: []softwire.Softwire{own}})
+		b.r = start(t, b.table, dp, DefaultConfig(), limits{bulk: 10, scan: 10, extra: 3})
+		if st := b.later(time.Hour); st.Withheld != 3 || st.Totals.Syncs > 2 {
+			t.Errorf("stats %+v", st)
+		}
+		b.r.Complete()
+		b.later(10 * time.Minute)
+		b.holds(own)
+	})
+}
+
+// TestRefusedByOneIncarnationOnly: what one incarnation refuses, in the midst of
+// being cleared, another is asked for.
+func TestRefusedByOneIncarnationOnly(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a := sw(1, 0, 6, 1, 1)
+		moved := a
+		moved.B4 = sw(1, 0, 6, 1, 2).B4
+		dp := fake.New()
+		n := newBench(t, dp, a)
+		n.settle()
+		var able atomic.Bool
+		dp.OnOp = func(op dataplane.Op) dataplane.Result {
+			switch {
+			case able.Load():
+				return dataplane.Result{}
+			case op.Kind == dataplane.Put:
+				return dataplane.Result{Outcome: dataplane.Unsupported, Err: errChaos}
+			}
+			return dataplane.Result{Outcome: dataplane.Retryable, Err: errChaos}
+		}
+		n.change(softwire.Change{Put: []softwire.Softwire{moved}})
+		n.later(time.Minute)
+		n.holds(a)
+		able.Store(true)
+		dp.Lose()
+		n.settle()
+		n.holds(moved)
 	})
 }

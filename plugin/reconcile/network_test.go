@@ -92,6 +92,27 @@ func TestUnsupportedNetwork(t *testing.T) {
 	})
 }
 
+// TestNetworkChangesWhileConfigured: what is set last is what stays.
+func TestNetworkChangesWhileConfigured(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		dp := fake.New()
+		dp.OnCall = func(ctx context.Context, call fake.Call) error {
+			if call.Kind == fake.CallConfigure {
+				sleep(ctx, time.Second)
+			}
+			return ctx.Err()
+		}
+		n := newBench(t, dp)
+		n.later(500 * time.Millisecond)
+		last := dataplane.Network{Pools: testNetwork().Pools[:1], BRs: testNetwork().BRs}
+		n.r.SetNetwork(last)
+		st := n.later(time.Minute)
+		if got, _ := dp.Network(); !sameNetwork(got, last) || !st.Configured {
+			t.Errorf("network %v, want %v", got, last)
+		}
+	})
+}
+
 func TestPools(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		dp := fake.New()

@@ -65,10 +65,7 @@ func (s *state) adopt(h held, now time.Time) {
 	s.pass = p
 	s.unknown, s.blank = false, false
 	s.read.wanted, s.read.err = false, nil
-	if h.truncated {
-		// The rest of them comes up in the next read back.
-		p.repaired++
-	}
+	s.truncated = h.truncated
 	s.waiters.resolveAll(s)
 }
 

@@ -253,8 +253,21 @@ func TestLostAnswer(t *testing.T) {
 		dp.Partial = func(ops []dataplane.Op) int { return len(ops) / 2 }
 		a, b := sw(1, 0, 6, 1, 1), sw(1, 0, 6, 2, 2)
 		n := newBench(t, dp, a, b)
+		if st := n.settle(); !st.LastSync.IsZero() || !st.Syncing {
+			t.Errorf("synced without an answer: %+v", st)
+		}
 		st := n.later(time.Minute)
 		n.holds(a, b)
+		var kinds []fake.CallKind
+		for _, call := range dp.Calls()[:6] {
+			kinds = append(kinds, call.Kind)
+		}
+		want := []fake.CallKind{
+			fake.CallConfigure, fake.CallSoftwires, fake.CallApply, fake.CallSoftwires, fake.CallApply, fake.CallSoftwires,
+		}
+		if !slices.Equal(kinds, want) {
+			t.Errorf("calls %v, want a read back after each batch without an answer", kinds)
+		}
 		if st.Totals.LostBatches != 2 || st.Pending != 0 || st.Programmed != 2 || st.LastVerified.IsZero() {
 			t.Errorf("stats %+v", st)
 		}

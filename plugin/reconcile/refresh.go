@@ -127,4 +127,7 @@ func (s *state) declareComplete(now time.Time) {
 		s.backlog.add(removeOp(key), now)
 	}
 	s.withheld = nil
+	if s.truncated {
+		s.read.wanted, s.read.due = true, now
+	}
 }

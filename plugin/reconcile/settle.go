@@ -140,7 +140,7 @@ func (s *state) finishPass(now time.Time) (synced bool) {
 	}
 	s.lastSync = now
 	s.totals.Syncs++
-	if p.repaired == 0 {
+	if p.repaired == 0 && !(s.complete && s.truncated) {
 		s.read.mended = 0
 		s.lastVerified = now
 		return true

@@ -28,6 +28,8 @@ type state struct {
 	// holds and the table does not, as long as it is not.
 	complete bool
 	withheld map[softwire.Key]struct{}
+	// truncated: the latest read back had more of them than it remembered.
+	truncated bool
 	// deferred: the table has changed by so much that it waits for the end of
 	// the pass.
 	deferred bool
