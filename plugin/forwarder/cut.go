@@ -33,21 +33,23 @@ func (w *Worker) fragment6(b []byte) {
 // here gets an identification of ours: two lwB4s that share the address may use
 // the same one towards the same host (RFC 7596 section 5.2.1). A packet that is
 // a fragment already has to keep the one it has.
-func (w *Worker) fragment4(p packet, h *header4) {
+// It reports whether p could be cut; if not it is dropped.
+func (w *Worker) fragment4(p packet, fragmented bool) bool {
 	b := p.bytes()
 	id := uint16(w.nextRandom())
-	if !h.fragmented() {
+	if !fragmented {
 		setIdentification(b, id)
 	}
 	w.startCut()
 	if _, err := fragment.IPv4Forced(&w.cutter, b, w.set.IPv4MTU, id); err != nil {
 		w.drop(DropTooBig)
-		return
+		return false
 	}
 	w.count(Fragmented)
 	for _, piece := range w.cutter.pieces {
 		w.emit4(piece)
 	}
+	return true
 }
 
 func (w *Worker) startCut() {

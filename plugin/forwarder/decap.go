@@ -150,23 +150,26 @@ func (w *Worker) hairpin(inner packet, h *header4, from *origin) {
 func (w *Worker) forward4(inner packet, h *header4, from *origin) {
 	decrementTTL(inner.bytes())
 	h.ttl--
+	tooLarge := h.total > w.set.IPv4MTU
+	// Before the MSS is touched: errors quote what came (RFC 1812 section
+	// 4.3.2.3).
+	if tooLarge && h.df && !w.set.IgnoreDF {
+		w.drop(DropTooBig)
+		w.tooBig(inner, h, from, w.set.IPv4MTU)
+		return
+	}
 	if w.set.ClampMSS && h.proto == protoTCP && !h.fragmented() && clampMSS(inner.bytes(), h, w.set.mss) {
 		w.count(ClampedMSS)
 	}
-	if h.total > w.set.IPv4MTU {
-		if h.df && !w.set.IgnoreDF {
-			w.drop(DropTooBig)
-			w.tooBig(inner, h, from, w.set.IPv4MTU)
+	if tooLarge {
+		if !w.fragment4(inner, h.fragmented()) {
 			return
 		}
-		w.tally.decapsulated.add(h.total)
-		w.shared.counters.softwires.add(from.softwire.Slot, fromB4, h.total)
-		w.fragment4(inner, h)
-		return
+	} else {
+		w.emit4(inner.bytes())
 	}
 	w.tally.decapsulated.add(h.total)
 	w.shared.counters.softwires.add(from.softwire.Slot, fromB4, h.total)
-	w.emit4(inner.bytes())
 }
 
 // source finds the softwire that inner came out of and validates that it may:
@@ -177,11 +180,15 @@ func (w *Worker) source(inner *packet, h *header4, p packet, outer *header6) (fr
 	if h.fragmented() {
 		if from, ok = w.table.Lookup(h.src, 0); !ok || !from.Whole {
 			// As for fragments of the tunnel packet.
-			if !w.table.HasB4(outer.src) || !w.table.Address(h.src) {
+			if !w.table.Address(h.src) {
 				w.refuse(p, h, outer, DropInnerSource)
 				return from, false
 			}
-			if !w.reassemble4(inner, h, outer) {
+			if !w.table.HasB4(outer.src) {
+				w.refuse(p, h, outer, DropFragmentStranger)
+				return from, false
+			}
+			if !w.reassembleInner(inner, h, outer) {
 				return from, false
 			}
 		}
@@ -218,7 +225,7 @@ func (w *Worker) source(inner *packet, h *header4, p packet, outer *header6) (fr
 func (w *Worker) refuse(p packet, h *header4, outer *header6, event Event) {
 	w.drop(event)
 	switch event {
-	case DropInnerSource, DropInnerPort, DropOuterSource, DropOuterDestination:
+	case DropInnerSource, DropInnerPort, DropOuterSource, DropOuterDestination, DropFragmentStranger:
 		// No error about an error, nor about a later fragment. p is the one that
 		// came last of a packet that had to be made whole.
 		b := p.bytes()

@@ -3,7 +3,6 @@ package forwarder
 import (
 	"encoding/binary"
 
-	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/forwarder/checksum"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
@@ -63,14 +62,16 @@ func (w *Worker) encap(p packet, h *header4, from *origin) {
 		}
 		decrementTTL(p.bytes())
 	}
-	if w.set.ClampMSS && h.proto == protoTCP && !h.fragmented() && clampMSS(p.bytes(), h, w.set.mss) {
-		w.count(ClampedMSS)
-	}
+	// Before the MSS is touched: errors quote what came (RFC 1812 section
+	// 4.3.2.3).
 	if h.total+header6Len > w.set.TunnelMTU && h.df && !w.set.IgnoreDF {
 		// RFC 2473 section 7.2 (a).
 		w.drop(DropTooBig)
 		w.tooBig(p, h, from, w.set.TunnelMTU-header6Len)
 		return
+	}
+	if w.set.ClampMSS && h.proto == protoTCP && !h.fragmented() && clampMSS(p.bytes(), h, w.set.mss) {
+		w.count(ClampedMSS)
 	}
 	if !from.generated {
 		w.tally.forwarded(from, h.total)
@@ -92,7 +93,11 @@ func (w *Worker) destination(p *packet, h *header4, from *origin) (to softwire.M
 			w.unbound(*p, h, from, DropUnboundAddress)
 			return to, false
 		}
-		if ok = w.reassemble4(p, h, nil); !ok {
+		var b4 *[16]byte
+		if from.hairpin {
+			b4 = from.softwire.B4
+		}
+		if ok = w.reassemble4(p, h, b4); !ok {
 			return to, false
 		}
 	}
@@ -159,36 +164,38 @@ func flowLabel(inner []byte, h *header4) uint32 {
 
 // local4 answers what is sent to the lwAFTR's own IPv4 address: pings.
 func (w *Worker) local4(p packet, h *header4, from *origin) {
-	b := p.bytes()
-	if h.proto != protoICMP || h.fragmented() || h.total < h.length+icmpHeaderLen ||
-		b[h.length] != icmp4Echo || b[h.length+1] != 0 || checksum.Of(b[h.length:]) != 0 {
+	if h.proto != protoICMP {
 		w.drop(DropLocal)
 		return
 	}
-	message := b[h.length:]
+	if h.fragmented() {
+		// RFC 1812 section 4.3.3.6: pings are made whole to be answered.
+		var b4 *[16]byte
+		if from.hairpin {
+			b4 = from.softwire.B4
+		}
+		if !w.reassemble4(&p, h, b4) {
+			return
+		}
+	}
+	message := p.bytes()[h.length:]
+	if len(message) < icmpHeaderLen || message[0] != icmp4Echo || message[1] != 0 || checksum.Of(message) != 0 {
+		w.drop(DropLocal)
+		return
+	}
 	old := binary.BigEndian.Uint16(message)
 	message[0] = icmp4EchoReply
 	checksum.Adjust(message[2:], old, binary.BigEndian.Uint16(message))
-	// RFC 1122 section 3.2.2.6: the addresses are swapped. That leaves the
-	// header checksum right; the TTL starts anew.
-	copy(b[12:16], h.dst[:])
-	copy(b[16:20], h.src[:])
-	b[8] = uint8(w.set.HopLimit)
-	binary.BigEndian.PutUint16(b[10:], 0)
-	binary.BigEndian.PutUint16(b[10:], checksum.Of(b[:h.length]))
+	// RFC 1122 section 3.2.2.6: from the address that was asked. Options are
+	// left out: a source route may not come back as it is.
+	reply := p.from(h.length - header4Len)
+	w.putOrigin4(reply.bytes(), h.tos, h.src)
 	w.count(EchoReplyIPv4)
 	if from.hairpin {
-		h.src, h.dst = h.dst, h.src
-		w.tunnel(p, h, &from.softwire)
+		answer := header4{length: header4Len, total: reply.end - reply.start, tos: h.tos,
+			proto: protoICMP, src: w.set.own4, dst: h.src}
+		w.tunnel(reply, &answer, &from.softwire)
 		return
 	}
-	w.emit4(b)
-}
-
-// sideOf is where a packet of this origin came in.
-func (o *origin) side() dataplane.Side {
-	if o.hairpin {
-		return dataplane.SideIPv6
-	}
-	return dataplane.SideIPv4
+	w.originate4(reply)
 }

@@ -44,7 +44,6 @@ const (
 	DropFragmentLimit
 	DropFragmentTimeout
 	DropExceptionQueue
-	DropIO
 
 	ExceptionPCP
 	ExceptionPCPSoftwire
@@ -75,7 +74,7 @@ func (e Event) String() string { return e.text().name }
 func (e Event) Meaning() string { return e.text().meaning }
 
 // Drop reports whether the counted packet went no further.
-func (e Event) Drop() bool { return e <= DropIO }
+func (e Event) Drop() bool { return e <= DropExceptionQueue }
 
 // Events yields every event in the order of the listing.
 func Events(yield func(Event) bool) {
@@ -162,8 +161,6 @@ func (e Event) text() eventText {
 		return eventText{"drop-fragment-timeout", "a fragment whose packet was not complete in time"}
 	case DropExceptionQueue:
 		return eventText{"drop-exception-queue", "an exception packet that found its queue full or was too large for it"}
-	case DropIO:
-		return eventText{"drop-io", "could not be sent"}
 	case ExceptionPCP:
 		return eventText{"exception-pcp", "PCP over plain IPv6, handed to the control logic"}
 	case ExceptionPCPSoftwire:

@@ -54,13 +54,13 @@ func (w *Worker) expire() {
 }
 
 // reassemble4 makes the IPv4 packet p whole, if this fragment completes it. h
-// is then its new header. outer is the tunnel header of a packet from a lwB4,
+// is then its new header. b4 is the lwB4 whose softwire the packet came out of,
 // nil for one from the IPv4 side.
-func (w *Worker) reassemble4(p *packet, h *header4, outer *header6) bool {
+func (w *Worker) reassemble4(p *packet, h *header4, b4 *[16]byte) bool {
 	f := &w.fragments
 	f.landing.arena = &w.arena
 	var r reassembly.Result
-	if outer == nil {
+	if b4 == nil {
 		t := w.fragmentTable(&f.ipv4, f.limits.IPv4)
 		if t == nil {
 			w.drop(DropFragmentLimit)
@@ -73,7 +73,7 @@ func (w *Worker) reassemble4(p *packet, h *header4, outer *header6) bool {
 			w.drop(DropFragmentLimit)
 			return false
 		}
-		r = t.SoftwireIPv4(w.now, outer.src, p.bytes(), &f.landing)
+		r = t.SoftwireIPv4(w.now, *b4, p.bytes(), &f.landing)
 	}
 	if !w.landed(&r, p) {
 		return false
@@ -82,6 +82,25 @@ func (w *Worker) reassemble4(p *packet, h *header4, outer *header6) bool {
 	if !ok {
 		w.drop(event)
 	}
+	return ok
+}
+
+// reassembleInner is reassemble4 for an IPv4 fragment in a tunnel packet. Each
+// had a tunnel header of its own, whose ECN it takes along before they are
+// joined (RFC 6040 section 4.2); outer has none left then.
+func (w *Worker) reassembleInner(inner *packet, h *header4, outer *header6) bool {
+	tos, ok := decapECN(h.tos, outer.tclass)
+	if !ok {
+		w.drop(DropECN)
+		return false
+	}
+	// The tunnel packet may be quoted later, and then as it came.
+	fragment := inner.bytes()
+	before := [header4Len]byte(fragment)
+	setTOS(fragment, tos)
+	ok = w.reassemble4(inner, h, &outer.src)
+	copy(fragment, before[:])
+	outer.tclass &^= ecnMask
 	return ok
 }
 

@@ -17,6 +17,11 @@ const (
 // (RFC 1812 section 4.3.2.3).
 const maxICMP4Error = 576
 
+// originTTL is that of IPv4 packets that the lwAFTR makes: the assigned default
+// (RFC 1122 section 3.2.1.7). The hop limit of tunnels may be too small for
+// the Internet.
+const originTTL = 64
+
 // unreachable answers a packet that no softwire takes (RFC 7596 section 6.2).
 func (w *Worker) unreachable(p packet, h *header4, from *origin) {
 	if w.set.ICMPv4.Unreachable {
@@ -65,7 +70,17 @@ func (w *Worker) answer4(p packet, h *header4, from *origin, kind, code uint8, r
 		w.tunnel(e, &answer, &from.softwire)
 		return
 	}
-	w.emit4(e.bytes())
+	w.originate4(e)
+}
+
+// originate4 sends a packet that the lwAFTR made to the IPv4 side, in fragments
+// if that takes no packets of its size.
+func (w *Worker) originate4(p packet) {
+	if p.end-p.start > w.set.IPv4MTU {
+		w.fragment4(p, false)
+		return
+	}
+	w.emit4(p.bytes())
 }
 
 // buildICMP4 makes an ICMPv4 error to dst from the lwAFTR's own address that
@@ -73,24 +88,26 @@ func (w *Worker) answer4(p packet, h *header4, from *origin, kind, code uint8, r
 func (w *Worker) buildICMP4(dst [4]byte, tos, kind, code uint8, rest uint32, original []byte) packet {
 	quoted := min(len(original), maxICMP4Error-header4Len-icmpHeaderLen)
 	e := w.arena.alloc(header4Len + icmpHeaderLen + quoted)
-	b := e.bytes()
-	b[0] = 4<<4 | header4Len/4
-	b[1] = tos
-	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
-	binary.BigEndian.PutUint16(b[4:], uint16(w.nextRandom()))
-	binary.BigEndian.PutUint16(b[6:], 0)
-	b[8] = uint8(w.set.HopLimit)
-	b[9] = protoICMP
-	binary.BigEndian.PutUint16(b[10:], 0)
-	copy(b[12:16], w.set.own4[:])
-	copy(b[16:20], dst[:])
-	binary.BigEndian.PutUint16(b[10:], checksum.Of(b[:header4Len]))
-
-	m := b[header4Len:]
+	w.putOrigin4(e.bytes(), tos, dst)
+	m := e.bytes()[header4Len:]
 	m[0], m[1] = kind, code
 	binary.BigEndian.PutUint16(m[2:], 0)
 	binary.BigEndian.PutUint32(m[4:], rest)
 	copy(m[icmpHeaderLen:], original[:quoted])
 	binary.BigEndian.PutUint16(m[2:], checksum.Of(m))
 	return e
+}
+
+// putOrigin4 writes the header of b, an ICMPv4 packet from the lwAFTR's own
+// address, without options and free to be cut.
+func (w *Worker) putOrigin4(b []byte, tos uint8, dst [4]byte) {
+	b[0], b[1] = 4<<4|header4Len/4, tos
+	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+	binary.BigEndian.PutUint16(b[4:], uint16(w.nextRandom()))
+	binary.BigEndian.PutUint16(b[6:], 0)
+	b[8], b[9] = originTTL, protoICMP
+	binary.BigEndian.PutUint16(b[10:], 0)
+	copy(b[12:16], w.set.own4[:])
+	copy(b[16:20], dst[:])
+	binary.BigEndian.PutUint16(b[10:], checksum.Of(b[:header4Len]))
 }

@@ -70,7 +70,8 @@ func (w *Worker) echo6(p packet, h *header6) {
 // section 6.2, ICMPv6 type 1 code 5). The source is the BR address that it sent
 // to, since it must ignore any other (section 5.1).
 func (w *Worker) policyError(b []byte, outer *header6) {
-	if !w.set.ICMPv6.Policy {
+	// A source of ours is forged, and an error to it would come back to us.
+	if !w.set.ICMPv6.Policy || w.isBR(&outer.src) {
 		return
 	}
 	// RFC 7596 section 9 and RFC 4443 section 2.4 (f): limited. A subscriber

@@ -87,6 +87,11 @@ func quotedPort(b []byte, address *[4]byte, dir direction) (port uint16, ok bool
 	if length < header4Len || len(b) < length+8 || binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
 		return 0, false
 	}
+	// REQ-3 (a): no packet with a wrong header checksum is answered with an
+	// error.
+	if checksum.Of(b[:length]) != 0 {
+		return 0, false
+	}
 	end := b[12:16]
 	if dir == toB4 {
 		end = b[16:20]

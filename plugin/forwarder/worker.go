@@ -77,7 +77,8 @@ func (w *Worker) End() []Output {
 	return w.out
 }
 
-// emit orders b sent out of side, unless that side's filters refuse it.
+// emit4 orders b sent out of the IPv4 side, unless that side's filters refuse
+// it.
 func (w *Worker) emit4(b []byte) {
 	if len(w.set.Filters.IPv4Out) > 0 &&
 		refuses(w.set.Filters.IPv4Out, addr4(b[12:16]), addr4(b[16:20]), b[9]) {
@@ -92,10 +93,15 @@ func (w *Worker) emit4(b []byte) {
 
 // emit6 is emit4 for the IPv6 side.
 func (w *Worker) emit6(b []byte) {
-	if len(w.set.Filters.IPv6Out) > 0 &&
-		refuses(w.set.Filters.IPv6Out, addr6(b[8:24]), addr6(b[24:40]), b[6]) {
-		w.drop(DropIPv6Filter)
-		return
+	if len(w.set.Filters.IPv6Out) > 0 {
+		proto := b[6]
+		if proto == nextFragment {
+			proto = b[header6Len] // or to be cut would be a way past the filter
+		}
+		if refuses(w.set.Filters.IPv6Out, addr6(b[8:24]), addr6(b[24:40]), proto) {
+			w.drop(DropIPv6Filter)
+			return
+		}
 	}
 	if w.tracer != nil {
 		w.tracer.send(dataplane.SideIPv6, b)
@@ -111,14 +117,6 @@ func (w *Worker) count(e Event) {
 	w.tally.events[e]++
 	if w.tracer != nil {
 		w.tracer.event(e)
-	}
-}
-
-// explain adds a step to a trace. Callers on the common path guard it, so that
-// nothing is boxed for nobody.
-func (w *Worker) explain(format string, args ...any) {
-	if w.tracer != nil {
-		w.tracer.step(format, args...)
 	}
 }
 
