@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.folder, "bin", "", "folder with lwaftr and lwb4; without it they are built")
+	f.StringVar(&s.folder, "bin", beside(), "folder with lwaftr and lwb4; without one they are built")
 	f.StringVar(&s.dataplane, "dataplane", "forwarder", "what forwards: forwarder")
 	f.StringVar(&s.devices, "devices", string(scene.DevicesTUN), "how the lwAFTR gets at packets: tun or packet")
 	f.StringVar(&s.split, "psid", "0/6", "psid-offset/psid-len of the shared address; psid-len 0 for whole addresses")
@@ -66,6 +67,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return code
 	}
 	return exitOK
+}
+
+// beside is the folder of this program if the others are there too.
+func beside() string {
+	self, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	folder := filepath.Dir(self)
+	b := scene.In(folder)
+	for _, path := range []string{b.Lwaftr, b.Lwb4} {
+		if _, err := os.Stat(path); err != nil {
+			return ""
+		}
+	}
+	return folder
 }
 
 func (s settings) options() (scene.Options, error) {

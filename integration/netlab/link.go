@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -131,8 +132,8 @@ func (n *Namespace) Route(to netip.Prefix, via netip.Addr) error {
 	return nil
 }
 
-// SetMTU changes the MTU of an interface in octets; the other end keeps its
-// own.
+// SetMTU changes the MTU of an interface in octets. The other end keeps its own,
+// and what it sends that is larger is dropped without a word.
 func (n *Namespace) SetMTU(iface string, mtu int) error {
 	link, err := n.links.LinkByName(iface)
 	if err == nil {
@@ -140,6 +141,15 @@ func (n *Namespace) SetMTU(iface string, mtu int) error {
 	}
 	if err != nil {
 		return fmt.Errorf("%s: interface %s: mtu %d: %w", n, iface, mtu, err)
+	}
+	return nil
+}
+
+// SetIPv6MTU changes the size in octets of the IPv6 packets that leave by an
+// interface. Larger ones may still come in.
+func (n *Namespace) SetIPv6MTU(iface string, mtu int) error {
+	if err := n.Sysctl("net/ipv6/conf/"+iface+"/mtu", strconv.Itoa(mtu)); err != nil {
+		return fmt.Errorf("%s: interface %s: IPv6 MTU %d: %w", n, iface, mtu, err)
 	}
 	return nil
 }

@@ -159,6 +159,10 @@ func TestMTUAndLinkState(t *testing.T) {
 	if mtu != 1280 {
 		t.Errorf("mtu is %d, want 1280", mtu)
 	}
+	check(t, l.router.SetIPv6MTU("left", 1300))
+	if err := l.router.SetIPv6MTU("left", 1); err == nil {
+		t.Error("an IPv6 MTU of 1 was accepted")
+	}
 	check(t, l.router.SetUp("right", false))
 	check(t, l.router.SetUp("right", true))
 	if err := l.router.SetMTU("absent", 1500); err == nil || !strings.Contains(err.Error(), "router: interface absent") {

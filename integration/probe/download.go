@@ -133,18 +133,22 @@ func request(ctx context.Context, n Node, method, url string, body io.Reader) (*
 	if err != nil {
 		return nil, err
 	}
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return Dial(ctx, n, network, address)
-		},
-	}}
-	response, err := client.Do(r)
+	// The transport would go on dialling after ctx has ended.
+	conn, err := Dial(ctx, n, "tcp4", r.URL.Host)
 	if err != nil {
 		return nil, err
 	}
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	}}
+	response, err := client.Do(r)
+	if err != nil {
+		_ = conn.Close() // as the transport did, if it got that far
+		return nil, err
+	}
 	if response.StatusCode != http.StatusOK {
-		response.Body.Close()
+		_ = response.Body.Close() // nothing of it is wanted
 		return nil, fmt.Errorf("%s %s: %s", method, url, response.Status)
 	}
 	return response, nil

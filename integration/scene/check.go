@@ -33,6 +33,10 @@ func Checks() []Check {
 		{fmt.Sprintf("download of %d MB", fileSize/1_000_000), download},
 		{fmt.Sprintf("upload of %d MB", uploadSize/1_000_000), upload},
 		{"hairpin between two CPEs", hairpin},
+		{"path MTU discovery with DF", pathMTU},
+		{fmt.Sprintf("UDP datagrams of %d octets", longPayload), longDatagrams},
+		{"ICMPv6 too big becomes ICMPv4", tooBig},
+		{"ECN marks are carried", ecn},
 		{"spoofed inner source", spoofedInner},
 		{"spoofed outer source", spoofedOuter},
 	}

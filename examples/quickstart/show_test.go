@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/lwaftr/lw4o6/integration/netlab"
+	"github.com/lwaftr/lw4o6/integration/scene"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestCommandLine(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"help", []string{"--help"}, exitOK, "Usage:"},
+		{"unknown flag", []string{"--fast"}, exitUsage, "unknown flag"},
+		{"argument", []string{"now"}, exitUsage, "unknown command"},
+		{"data plane", []string{"--dataplane", "magic"}, exitUsage, "--dataplane"},
+		{"devices", []string{"--devices", "serial"}, exitUsage, "--devices"},
+		{"split", []string{"--psid", "9/9"}, exitUsage, "--psid"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			code := run(context.Background(), row.args, &out, &errs)
+			if code != row.code || !strings.Contains(out.String()+errs.String(), row.want) {
+				t.Errorf("exit code %d, want %d; output %q, errors %q, want %q", code, row.code, &out, &errs, row.want)
+			}
+		})
+	}
+}
+
+func TestConclude(t *testing.T) {
+	good := scene.Result{Name: "one", Evidence: "seen", Took: time.Second}
+	bad := scene.Result{Name: "two", Err: errors.New("nothing seen")}
+	for _, row := range []struct {
+		name    string
+		results []scene.Result
+		err     error
+		want    []string
+	}{
+		{"all pass", []scene.Result{good}, nil, []string{"pass  one  1.0 s  seen", "1 passed, 0 failed"}},
+		{"one fails", []scene.Result{good, bad}, errChecks, []string{"FAIL  two", "nothing seen", "1 passed, 1 failed"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := conclude(row.results, &out); !errors.Is(err, row.err) {
+				t.Errorf("concluded with %v, want %v", err, row.err)
+			}
+			for _, want := range row.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("%q is not in\n%s", want, &out)
+				}
+			}
+		})
+	}
+}
+
+// TestShow is the demonstration as `make demo` runs it.
+func TestShow(t *testing.T) {
+	netlab.Require(t)
+	folder := t.TempDir()
+	if _, err := scene.Build(t.Context(), folder); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"--bin", folder}, &out, &errs); code != exitOK || errs.Len() > 0 {
+		t.Fatalf("exit code %d, errors %q\n%s", code, &errs, &out)
+	}
+	for _, want := range []string{
+		"Binding table", "192.0.2.1     0/6/1", "IPv6 2001:db8:1:100::1 > 2001:db8:ffff::1 [ IPv4 192.0.2.1 > 203.0.113.1",
+		"encapsulated", "drop-outer-source", "pass  traceroute shows the AFTR", " passed, 0 failed",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &out)
+		}
+	}
+}
+
+func TestMissingBinaries(t *testing.T) {
+	netlab.Require(t)
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"--bin", t.TempDir()}, &out, &errs); code != exitFailed || !strings.Contains(errs.String(), "lwaftr") {
+		t.Errorf("exit code %d, errors %q", code, &errs)
+	}
+}
