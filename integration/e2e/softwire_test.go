@@ -131,3 +131,17 @@ func TestCongestionOfDeafSender(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnServiceFromInside reaches a subscriber's service at its shared address
+// from its own LAN: the AFTR sends the packets back where they came from.
+func TestOwnServiceFromInside(t *testing.T) {
+	ctx, s := start(t, scene.Options{})
+	sub := s.Subscribers[0]
+	_, err := probe.Download(ctx, s.Hosts[0], sub.Service(sub.FilePort).String(), 1_000_000)
+	must(t, err)
+	counters, err := s.Router().Counters(ctx)
+	must(t, err)
+	if counters.Hairpinned.Packets == 0 {
+		t.Error("nothing is counted as hairpinned")
+	}
+}
