@@ -16,6 +16,8 @@ NEED     := $(CURDIR)/.ci/need
 # What go needs to download modules, and what the race detector needs.
 NEED_GO   := /etc/ssl/certs/ca-certificates.crt=ca-certificates
 NEED_RACE := cc=gcc /usr/include/stdlib.h=libc6-dev
+# What tests compare with.
+NEED_PEER := ping=iputils-ping
 
 # Git refuses to look at a checkout that belongs to somebody else, and then go
 # refuses to build.
@@ -25,7 +27,7 @@ endif
 
 # The tests that make network namespaces need root; go itself does not.
 ifneq ($(shell id -u),0)
-TEST_EXEC := -exec "'$(AS_ROOT)'"
+TEST_EXEC := -exec $(AS_ROOT)
 endif
 
 .PHONY: help build demo test bench vectors fuzz lint clean
@@ -43,10 +45,11 @@ demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts.
 	@$(AS_ROOT) $(BUILD)/quickstart
 
 test: ## Run all tests; skipped ones are named at the end, with the reason.
-	@$(NEED) $(NEED_GO) $(NEED_RACE)
+	@$(NEED) $(NEED_GO) $(NEED_RACE) $(NEED_PEER)
 	@go build -o $(BUILD)/testsummary ./integration/testsummary
 	@$(BUILD)/testsummary -o $(BUILD)/test-summary.txt \
-		$(foreach c,$(CHECKS),-check '$(c)=$(MAKE) -s $(c)') -- \
+		$(foreach c,$(CHECKS),-check '$(c)=$(MAKE) -s $(c)') \
+		-again 'race detector=go test -json -count=1 $(TEST_EXEC)' -- \
 		env CGO_ENABLED=1 go test -json -race -count=1 -timeout 15m $(TEST_EXEC) $(RUN) $(PKG)
 
 bench: build ## Measure, beside peers from the same run; also in build/bench.json.

@@ -6,7 +6,9 @@
 //
 // A test with subtests is not counted beside them. A package that does not
 // build, or fails with no test of it failing, counts as one failed test, and so
-// does each failed -check. The exit code is 0 only if nothing failed and
+// does each failed -check. With -again TEXT=COMMAND, tests that were skipped for
+// a reason with TEXT in it are run once more by that go test command, and that
+// result counts: some cannot do their work under the race detector. The exit code is 0 only if nothing failed and
 // something passed.
 package main
 
@@ -34,19 +36,13 @@ func run(args []string, stdout, stderr io.Writer) (int, error) {
 	flags := flag.NewFlagSet("testsummary", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: testsummary [-o FILE] [-check NAME=COMMAND ...] -- go test -json ...")
+		fmt.Fprintln(stderr, "usage: testsummary [-o FILE] [-check NAME=COMMAND ...] [-again TEXT=COMMAND] -- go test -json ...")
 		flags.PrintDefaults()
 	}
 	file := flags.String("o", "", "also write the last line to this file")
-	var checks []check
-	flags.Func("check", "NAME=COMMAND: run it first and count it as one test (repeatable)", func(s string) error {
-		name, command, ok := strings.Cut(s, "=")
-		if !ok || name == "" || strings.TrimSpace(command) == "" {
-			return errors.New("want NAME=COMMAND")
-		}
-		checks = append(checks, check{name, strings.Fields(command)})
-		return nil
-	})
+	var checks, again []check
+	flags.Func("check", "NAME=COMMAND: run it first and count it as one test (repeatable)", appendTo(&checks))
+	flags.Func("again", "TEXT=COMMAND: run tests skipped for TEXT again (repeatable)", appendTo(&again))
 	if err := flags.Parse(args); err != nil {
 		return 2, err
 	}
@@ -61,6 +57,13 @@ func run(args []string, stdout, stderr io.Writer) (int, error) {
 	if err := runTests(s, flags.Args(), stderr); err != nil {
 		s.fail("go test", err.Error()+"\n")
 	}
+	for _, a := range again {
+		for _, k := range s.takeSkipped(a.name) {
+			if err := runTests(s, append(a.command, "-run", pattern(k.test), k.pkg), stderr); err != nil {
+				s.fail(id(k.pkg, k.test), err.Error()+"\n")
+			}
+		}
+	}
 	s.finish()
 	if *file != "" {
 		if err := os.WriteFile(*file, []byte(s.line()+"\n"), 0o644); err != nil {
@@ -73,13 +76,25 @@ func run(args []string, stdout, stderr io.Writer) (int, error) {
 	return 0, nil
 }
 
-// check is a command that counts as one test.
+// check is a named command.
 type check struct {
 	name    string
 	command []string
 }
 
-// run executes the check and tells s how it went.
+// appendTo parses NAME=COMMAND onto list.
+func appendTo(list *[]check) func(string) error {
+	return func(s string) error {
+		name, command, ok := strings.Cut(s, "=")
+		if !ok || name == "" || strings.TrimSpace(command) == "" {
+			return errors.New("want a name, = and a command")
+		}
+		*list = append(*list, check{name, strings.Fields(command)})
+		return nil
+	}
+}
+
+// run executes the command as one test and tells s how it went.
 func (c check) run(s *summary, stdout, stderr io.Writer) {
 	cmd := exec.Command(c.command[0], c.command[1:]...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr

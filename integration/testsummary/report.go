@@ -1,8 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -12,10 +13,10 @@ func (s *summary) finish() {
 		fmt.Fprintf(s.out, "\nfailed: %s\n%s", f.name, indent(f.output))
 	}
 	if len(s.skips) > 0 {
-		sort.Slice(s.skips, func(i, j int) bool { return s.skips[i].name < s.skips[j].name })
+		slices.SortFunc(s.skips, func(a, b skip) int { return cmp.Or(cmp.Compare(a.pkg, b.pkg), cmp.Compare(a.test, b.test)) })
 		fmt.Fprintln(s.out, "\nskipped:")
 		for _, k := range s.skips {
-			fmt.Fprintf(s.out, "  %s: %s\n", k.name, k.reason)
+			fmt.Fprintf(s.out, "  %s: %s\n", id(k.pkg, k.test), k.reason)
 		}
 	}
 	fmt.Fprintf(s.out, "\n%s\n", s.line())

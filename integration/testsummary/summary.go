@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -26,7 +28,7 @@ type event struct {
 type failure struct{ name, output string }
 
 // skip is one skipped test and why.
-type skip struct{ name, reason string }
+type skip struct{ pkg, test, reason string }
 
 // summary collects the results of tests.
 type summary struct {
@@ -77,7 +79,7 @@ func (s *summary) read(r io.Reader) error {
 func (s *summary) event(e event) {
 	switch e.Action {
 	case "build-output":
-		appendTo(s.builds, e.ImportPath, e.Output)
+		keep(s.builds, e.ImportPath, e.Output)
 	case "run":
 		// A subtest's name is its parent's, a slash and its own.
 		if i := strings.LastIndexByte(e.Test, '/'); i >= 0 {
@@ -85,7 +87,7 @@ func (s *summary) event(e event) {
 		}
 	case "output":
 		if !framing(e.Output) {
-			appendTo(s.outputs, id(e.Package, e.Test), e.Output)
+			keep(s.outputs, id(e.Package, e.Test), e.Output)
 		}
 	case "pass", "fail", "skip":
 		if e.Test == "" {
@@ -111,7 +113,7 @@ func (s *summary) testDone(e event) {
 			s.failedIn[id(e.Package, e.Test[:i])] = true
 		}
 	case e.Action == "skip":
-		s.skips = append(s.skips, skip{name, reason(output)})
+		s.skips = append(s.skips, skip{e.Package, e.Test, reason(output)})
 	case !s.parents[name]:
 		s.passed++
 	}
@@ -151,6 +153,29 @@ func (s *summary) running(pkg string) []string {
 	return names
 }
 
+// takeSkipped returns the tests that were skipped for a reason with text in it,
+// and forgets that they were.
+func (s *summary) takeSkipped(text string) []skip {
+	var taken []skip
+	s.skips = slices.DeleteFunc(s.skips, func(k skip) bool {
+		if !strings.Contains(k.reason, text) {
+			return false
+		}
+		taken = append(taken, k)
+		return true
+	})
+	return taken
+}
+
+// pattern is the -run argument for one test or subtest.
+func pattern(test string) string {
+	parts := strings.Split(test, "/")
+	for i, p := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
 func (s *summary) fail(name, output string) {
 	s.failures = append(s.failures, failure{name, output})
 }
@@ -173,7 +198,7 @@ func id(pkg, test string) string {
 	return pkg + "." + test
 }
 
-func appendTo(m map[string]*strings.Builder, name, output string) {
+func keep(m map[string]*strings.Builder, name, output string) {
 	b := m[name]
 	if b == nil {
 		b = &strings.Builder{}

@@ -114,12 +114,14 @@ func TestSummary(t *testing.T) {
 
 // TestRun runs real commands and looks at the exit code.
 func TestRun(t *testing.T) {
-	for _, name := range []string{"true", "false", "echo"} {
+	for _, name := range []string{"true", "false", "echo", "printf"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skipf("no %s command", name)
 		}
 	}
 	pass := `{"Action":"pass","Package":"p","Test":"T"}`
+	skipped := `{"Action":"output","Package":"p","Test":"S/a_b","Output":"s_test.go:1: no VPP\n"}` + "\n" +
+		`{"Action":"skip","Package":"p","Test":"S/a_b"}`
 	tests := []struct {
 		name string
 		args []string
@@ -131,6 +133,9 @@ func TestRun(t *testing.T) {
 		{"failing check", []string{"-check", "lint=false", "--", "echo", pass}, 1, "1 passed, 1 failed, 0 skipped"},
 		{"command fails unexplained", []string{"--", "false"}, 1, "0 passed, 1 failed, 0 skipped"},
 		{"no such command", []string{"--", "./no-such-command"}, 1, "0 passed, 1 failed, 0 skipped"},
+		{"again", []string{"-again", `no VPP=printf ` + pass + `\n`, "--", "echo", skipped}, 0, "1 passed, 0 failed, 0 skipped"},
+		{"again for another reason", []string{"-again", `no root=printf ` + pass + `\n`, "--", "echo", skipped, "\n", pass}, 0, "1 passed, 0 failed, 1 skipped"},
+		{"again and failing", []string{"-again", "no VPP=false", "--", "echo", skipped}, 1, "0 passed, 1 failed, 0 skipped"},
 		{"nothing to run", nil, 2, ""},
 		{"check without a command", []string{"-check", "lint", "--", "echo", pass}, 2, ""},
 	}
@@ -147,5 +152,11 @@ func TestRun(t *testing.T) {
 				t.Errorf("file holds %q, want %q", got, tt.line)
 			}
 		})
+	}
+}
+
+func TestPattern(t *testing.T) {
+	if got, want := pattern("TestA/x+y/z"), `^TestA$/^x\+y$/^z$`; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
