@@ -18,8 +18,7 @@ func (w *Worker) fromIPv6(p packet) {
 		return
 	}
 	p = p.trim(h.total)
-	if len(w.set.Filters.IPv6In) > 0 && refuses(w.set.Filters.IPv6In, addr6(h.src[:]), addr6(h.dst[:]), h.next) {
-		w.drop(DropIPv6Filter)
+	if w.refuses6(&h) {
 		return
 	}
 	if martianSource6(&h.src) {
@@ -40,6 +39,10 @@ func (w *Worker) fromIPv6(p packet) {
 		if !w.reassemble6(&p, &h) {
 			return
 		}
+		// Now the protocol is known: to be cut is no way past a filter.
+		if w.refuses6(&h) {
+			return
+		}
 	}
 	switch h.next {
 	case protoIPv4:
@@ -51,6 +54,15 @@ func (w *Worker) fromIPv6(p packet) {
 	default:
 		w.drop(DropIPv6Protocol)
 	}
+}
+
+// refuses6 drops a packet from the access network that a filter refuses.
+func (w *Worker) refuses6(h *header6) bool {
+	if len(w.set.Filters.IPv6In) == 0 || !refuses(w.set.Filters.IPv6In, addr6(h.src[:]), addr6(h.dst[:]), h.next) {
+		return false
+	}
+	w.drop(DropIPv6Filter)
+	return true
 }
 
 // udp6 hands PCP over plain IPv6 to the control logic.

@@ -28,7 +28,8 @@ func (w *Worker) fromIPv4(p packet) {
 		w.drop(DropIPv4Filter)
 		return
 	}
-	if martianSource4(h.src) || martianDestination4(h.dst) {
+	// A source of our own is forged: no answer may go to it.
+	if martianSource4(h.src) || martianDestination4(h.dst) || h.src == w.set.own4 {
 		w.drop(DropIPv4Martian)
 		return
 	}

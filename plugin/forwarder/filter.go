@@ -11,7 +11,8 @@ import (
 
 // FiltersConfig is the filters of both sides. "in" is for packets that come
 // from that side and "out" for those that leave to it. On the IPv6 side they
-// see the outer header.
+// see the outer header and, as protocol, what follows its extension headers; a
+// fragment must pass as what it is (44) and as what it is a part of.
 type FiltersConfig struct {
 	IPv4In  []FilterRule `yaml:"ipv4-in"`
 	IPv4Out []FilterRule `yaml:"ipv4-out"`

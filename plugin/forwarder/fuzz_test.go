@@ -106,7 +106,7 @@ func permitted(t *testing.T, c Config, all []softwire.Softwire, o Output) {
 		if event, ok := parse4(o.Packet, &h); !ok || h.total != len(o.Packet) {
 			t.Fatalf("malformed packet to the IPv4 side: %s %x", event, o.Packet)
 		}
-		if h.total > c.IPv4MTU && h.proto != protoICMP {
+		if h.total > c.IPv4MTU {
 			t.Fatalf("%d octets to the IPv4 side, the MTU is %d", h.total, c.IPv4MTU)
 		}
 		src := netip.AddrFrom4(h.src)

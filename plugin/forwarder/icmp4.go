@@ -17,9 +17,9 @@ const (
 // (RFC 1812 section 4.3.2.3).
 const maxICMP4Error = 576
 
-// originTTL is that of IPv4 packets that the lwAFTR makes: the assigned default
-// (RFC 1122 section 3.2.1.7). The hop limit of tunnels may be too small for
-// the Internet.
+// originTTL is the TTL or hop limit of packets that the lwAFTR makes: the
+// assigned default (RFC 1122 section 3.2.1.7). That of tunnels may be too small
+// for the Internet.
 const originTTL = 64
 
 // unreachable answers a packet that no softwire takes (RFC 7596 section 6.2).

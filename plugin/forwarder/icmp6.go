@@ -57,7 +57,7 @@ func (w *Worker) echo6(p packet, h *header6) {
 	message[0], message[1] = icmp6EchoReply, 0
 	checksum.Adjust(message[2:], old, binary.BigEndian.Uint16(message))
 	reply.start -= header6Len
-	put6(reply.bytes(), h.tclass, 0, len(message), protoICMPv6, uint8(w.set.HopLimit), &h.dst, &h.src)
+	put6(reply.bytes(), h.tclass, 0, len(message), protoICMPv6, originTTL, &h.dst, &h.src)
 	w.count(EchoReplyIPv6)
 	if reply.end-reply.start > w.set.TunnelMTU {
 		w.fragment6(reply.bytes())
@@ -83,7 +83,7 @@ func (w *Worker) policyError(b []byte, outer *header6) {
 	// RFC 4443 section 2.4 (c).
 	quoted := min(len(b), maxICMP6Error-header6Len-icmpHeaderLen)
 	e := w.arena.alloc(header6Len + icmpHeaderLen + quoted)
-	put6(e.bytes(), 0, 0, icmpHeaderLen+quoted, protoICMPv6, uint8(w.set.HopLimit), &outer.dst, &outer.src)
+	put6(e.bytes(), 0, 0, icmpHeaderLen+quoted, protoICMPv6, originTTL, &outer.dst, &outer.src)
 	m := e.bytes()[header6Len:]
 	m[0], m[1] = icmp6Unreachable, codeSourcePolicy
 	binary.BigEndian.PutUint16(m[2:], 0)

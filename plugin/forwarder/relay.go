@@ -3,6 +3,7 @@ package forwarder
 import (
 	"encoding/binary"
 
+	"github.com/lwaftr/lw4o6/plugin/forwarder/checksum"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
@@ -63,6 +64,10 @@ func (w *Worker) tunnelled(quoted []byte, h *header6) (inner []byte, to softwire
 	if next != protoIPv4 || len(inner) < header4Len || inner[0]>>4 != 4 {
 		return nil, to, false
 	}
+	// What we sent had a right header.
+	if length := int(inner[0]&0x0f) * 4; length < header4Len || length > len(inner) || checksum.Of(inner[:length]) != 0 {
+		return nil, to, false
+	}
 	dst := [4]byte(inner[16:20])
 	if to, ok = w.table.Lookup(dst, 0); !ok || !to.Whole {
 		port, found := quotedDestination(inner, &dst)
@@ -97,9 +102,8 @@ func (w *Worker) sendRelayed(inner []byte, code uint8, rest uint32) {
 		src:      [4]byte(inner[12:16])}
 	inner = inner[:min(len(inner), total)]
 	// RFC 1812 section 4.3.2.7, as for errors of our own.
-	if original.length < header4Len || len(inner) < original.length ||
-		isICMPError(&original, inner[original.length:]) || original.fragment != 0 ||
-		martianSource4(original.src) || original.src == w.set.own4 {
+	if len(inner) < original.length || isICMPError(&original, inner[original.length:]) ||
+		original.fragment != 0 || martianSource4(original.src) || original.src == w.set.own4 {
 		w.drop(DropICMPv6Unrelayed)
 		return
 	}
@@ -107,12 +111,13 @@ func (w *Worker) sendRelayed(inner []byte, code uint8, rest uint32) {
 		w.count(LimitedICMPv4)
 		return
 	}
-	e := w.buildICMP4(original.src, 0, icmp4Unreachable, code, rest, inner)
+	tos := inner[1] &^ ecnMask
+	e := w.buildICMP4(original.src, tos, icmp4Unreachable, code, rest, inner)
 	w.count(RelayedICMPv6)
 	if !w.ours4(original.src) {
-		w.emit4(e.bytes())
+		w.originate4(e)
 		return
 	}
-	h := header4{length: header4Len, total: e.end - e.start, proto: protoICMP, src: w.set.own4, dst: original.src}
+	h := header4{length: header4Len, total: e.end - e.start, tos: tos, proto: protoICMP, src: w.set.own4, dst: original.src}
 	w.encap(e, &h, &origin{generated: true})
 }

@@ -93,12 +93,10 @@ func (w *Worker) emit4(b []byte) {
 
 // emit6 is emit4 for the IPv6 side.
 func (w *Worker) emit6(b []byte) {
-	if len(w.set.Filters.IPv6Out) > 0 {
-		proto := b[6]
-		if proto == nextFragment {
-			proto = b[header6Len] // or to be cut would be a way past the filter
-		}
-		if refuses(w.set.Filters.IPv6Out, addr6(b[8:24]), addr6(b[24:40]), proto) {
+	if rules := w.set.Filters.IPv6Out; len(rules) > 0 {
+		src, dst := addr6(b[8:24]), addr6(b[24:40])
+		// To be cut is no way past a filter.
+		if refuses(rules, src, dst, b[6]) || b[6] == nextFragment && refuses(rules, src, dst, b[header6Len]) {
 			w.drop(DropIPv6Filter)
 			return
 		}
