@@ -11,6 +11,8 @@ RUN      ?=
 # Names of targets that `make test` runs first and counts as one test each.
 CHECKS   ?=
 
+# Not spelled out in recipes: make would run those even with -n.
+SELF     := $(MAKE) -s
 AS_ROOT  := $(CURDIR)/.ci/as-root
 NEED     := $(CURDIR)/.ci/need
 # What go needs to download modules, and what the race detector needs.
@@ -48,7 +50,7 @@ test: ## Run all tests; skipped ones are named at the end, with the reason.
 	@$(NEED) $(NEED_GO) $(NEED_RACE) $(NEED_PEER)
 	@go build -o $(BUILD)/testsummary ./integration/testsummary
 	@$(BUILD)/testsummary -o $(BUILD)/test-summary.txt \
-		$(foreach c,$(CHECKS),-check '$(c)=$(MAKE) -s $(c)') \
+		$(foreach c,$(CHECKS),-check '$(c)=$(SELF) $(c)') \
 		-again 'race detector=go test -json -count=1 $(TEST_EXEC)' -- \
 		env CGO_ENABLED=1 go test -json -race -count=1 -timeout 15m $(TEST_EXEC) $(RUN) $(PKG)
 
