@@ -13,7 +13,6 @@ func Shrink(s *Scenario, differs func(*Scenario) bool) *Scenario {
 		for at := len(s.Batches) - size; at >= 0; at -= size {
 			if try := without(s, at, size); differs(try) {
 				s = try
-				at = min(at, len(s.Batches))
 			}
 		}
 		if size == 1 {

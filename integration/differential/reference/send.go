@@ -159,10 +159,11 @@ func (s *step) emit4(d *datagram) bool {
 		return true
 	}
 	copied, ok := copiedOptions(d.Padding)
-	first, later := (s.Config.IPv4MTU-d.headerLen())&^7, (s.Config.IPv4MTU-ipv4HeaderLen-len(copied))&^7
+	first, later := s.Config.IPv4MTU-d.headerLen(), s.Config.IPv4MTU-ipv4HeaderLen-len(copied)
+	most := first&^7 + (maxFragments4-2)*(later&^7) + later
 	// A fragment with a border that no fragment has is not cut further: a choice.
 	broken := d.more() && len(d.Payload)%8 != 0 || int(d.FragOffset)*8+d.len() > maxPacket
-	if !ok || broken || first+(maxFragments4-1)*later < len(d.Payload)-7 {
+	if !ok || broken || len(d.Payload) > most {
 		s.drop(forwarder.DropTooBig, "%d octets cannot be cut", d.len())
 		return false
 	}
