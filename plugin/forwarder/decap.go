@@ -206,7 +206,7 @@ func (w *Worker) source(inner *packet, h *header4, p packet, outer *header6) (fr
 		}
 	}
 	port, event, hasPort := portOf(inner.bytes(), h, fromB4)
-	from, ok = w.table.Lookup(h.src, port)
+	from, ok = w.lookup(h.src, port)
 	if !hasPort && !(ok && from.Whole) {
 		if !w.table.Address(h.src) {
 			event = DropInnerSource

@@ -103,7 +103,7 @@ func (w *Worker) destination(p *packet, h *header4, from *origin) (to softwire.M
 		}
 	}
 	port, event, hasPort := portOf(p.bytes(), h, toB4)
-	to, ok = w.table.Lookup(h.dst, port)
+	to, ok = w.lookup(h.dst, port)
 	switch {
 	case ok && (hasPort || to.Whole):
 		return to, true

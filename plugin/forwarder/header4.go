@@ -51,7 +51,11 @@ func parse4(b []byte, h *header4) (event Event, ok bool) {
 		return DropIPv4Malformed, false
 	}
 	// RFC 1812 section 5.2.2: verify the checksum before anything is believed.
-	if checksum.Of(b[:length]) != 0 {
+	if length == header4Len {
+		if checksum.Header((*[header4Len]byte)(b)) != 0 {
+			return DropIPv4Checksum, false
+		}
+	} else if checksum.Of(b[:length]) != 0 {
 		return DropIPv4Checksum, false
 	}
 	flags := binary.BigEndian.Uint16(b[6:])

@@ -22,16 +22,13 @@ type Worker struct {
 	shared *shared
 
 	// Set for one batch.
-	now   time.Time
-	set   *settings
-	table *softwire.Snapshot
-	out   []Output
-	arena arena
-	tally tally
-	// probes are what Expect announced; warmed only keeps reads from being
-	// optimised away.
-	probes []softwire.Probe
-	warmed uint64
+	now      time.Time
+	set      *settings
+	table    *softwire.Snapshot
+	out      []Output
+	arena    arena
+	tally    tally
+	expected expected
 
 	limit4, limit6 *limiter
 	fragments      fragments
@@ -51,6 +48,7 @@ func (w *Worker) Begin(now time.Time) {
 	}
 	w.out = w.out[:0]
 	w.arena.reset()
+	w.expected.reset()
 	w.expire()
 }
 
@@ -58,8 +56,8 @@ func (w *Worker) Begin(now time.Time) {
 // maybe with padding after it. The octets before start may be written to, at
 // most 64 of them; the packet itself too.
 func (w *Worker) Packet(side dataplane.Side, buf []byte, start, end int) {
-	if len(w.probes) > 0 {
-		w.warm()
+	if len(w.expected.probes) > 0 {
+		w.advance()
 	}
 	p := packet{buf, start, end}
 	if side == dataplane.SideIPv4 {

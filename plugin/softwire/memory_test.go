@@ -105,11 +105,11 @@ func TestReadsDoNotAllocate(t *testing.T) {
 				}
 			}
 		},
-		"Warm": func() {
+		"LookupAll": func() {
 			for i := range probes {
 				probes[i] = Probe{IP: all[i%len(all)].IPv4.As4(), Port: ports[i%len(ports)]}
 			}
-			s.Warm(probes)
+			s.LookupAll(probes)
 			for i := range probes {
 				count(probes[i].Found)
 			}

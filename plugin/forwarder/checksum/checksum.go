@@ -11,6 +11,14 @@ import (
 // checksum yields 0. An odd last octet counts as if a zero octet followed.
 func Of(b []byte) uint16 { return ^Sum(b, 0) }
 
+// Header returns the checksum of an IPv4 header without options: Of for its
+// 20 octets, and several times faster.
+func Header(b *[20]byte) uint16 {
+	x, y := binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])
+	sum := x>>32 + x&0xffffffff + y>>32 + y&0xffffffff + uint64(binary.BigEndian.Uint32(b[16:]))
+	return ^fold(sum)
+}
+
 // Sum adds b, taken as big-endian 16-bit words with a zero octet after an
 // odd end, to the folded sum initial, and returns the folded sum (RFC 1071).
 // The Internet checksum of b is its complement.

@@ -138,3 +138,18 @@ func TestAdjust(t *testing.T) {
 		}
 	}
 }
+
+func TestHeader(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 10_000 {
+		var b [20]byte
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		if got, want := checksum.Header(&b), reference(b[:]); got != want {
+			t.Fatalf("%x: %#04x, want %#04x", b, got, want)
+		}
+	}
+}
