@@ -37,6 +37,16 @@ func (b *Batch) NewAddresses() int {
 	return n
 }
 
+// Wholes reports whether addresses are whole after the batch.
+func (b *Batch) Wholes() bool {
+	for _, d := range b.order {
+		if d.count > 0 && d.whole {
+			return true
+		}
+	}
+	return false
+}
+
 // Offsets are the psid-offsets above zero that the batch introduces or keeps.
 func (b *Batch) Offsets() []uint8 {
 	var seen [17]bool
@@ -90,7 +100,7 @@ func (m *Model) compile(s *Step, d *draft) bool {
 		return false
 	case old == nil:
 		s.next = d.domain(s.index)
-		s.Lines = append([]string{deleteDomain(s.index)}, m.create(d.ip, s.next)...)
+		s.Lines = append([]string{DeleteLine(s.index)}, m.create(d.ip, s.next)...)
 	case d.count == 0:
 		s.index, s.frees = old.index, !m.ownPool(d.ip)
 		s.Lines = append(m.destroy(d.ip, old), m.idle(d.ip, old.br, old.index)...)
@@ -198,9 +208,9 @@ func (m *Model) destroy(ip netip.Addr, d *domain) []string {
 		lines = append(lines, m.layout.Steering.Shared(false, ip, d.br, d.offset)...)
 	}
 	for _, extra := range d.extra {
-		lines = append(lines, deleteDomain(extra))
+		lines = append(lines, DeleteLine(extra))
 	}
-	return append(lines, deleteDomain(d.index))
+	return append(lines, DeleteLine(d.index))
 }
 
 // idle makes the domain that an address without softwires has.
@@ -263,4 +273,5 @@ func ruleLine(index uint32, psid int, b4 netip.Addr) string {
 	return fmt.Sprintf("map add rule index %d psid %d ip6-dst %s", index, psid, b4)
 }
 
-func deleteDomain(index uint32) string { return fmt.Sprintf("map del domain index %d", index) }
+// DeleteLine is the command line that deletes a domain.
+func DeleteLine(index uint32) string { return fmt.Sprintf("map del domain index %d", index) }

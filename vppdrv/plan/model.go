@@ -79,6 +79,17 @@ func (m *Model) Pools() []netip.Prefix {
 	return pools
 }
 
+// PoolIndexes are the indexes of the domains that are pools and nothing else.
+func (m *Model) PoolIndexes() []uint32 {
+	var all []uint32
+	for p, i := range m.pools {
+		if d := m.domains[p.Addr()]; d == nil || !p.IsSingleIP() {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
 // Get returns the softwire of a key.
 func (m *Model) Get(k softwire.Key) (softwire.Softwire, bool) {
 	d := m.domains[k.IPv4]

@@ -23,7 +23,7 @@ func (m *Model) AddPool(pool netip.Prefix, br netip.Addr) (Step, error) {
 		return s, fmt.Errorf("pool %s: %w", pool, ErrSpares)
 	}
 	s.takes, s.index = true, m.spares[len(m.spares)-1]
-	s.Lines = append([]string{deleteDomain(s.index)}, m.createPool(pool, br, s.index)...)
+	s.Lines = append([]string{DeleteLine(s.index)}, m.createPool(pool, br, s.index)...)
 	return s, nil
 }
 
@@ -34,7 +34,7 @@ func (m *Model) RemovePool(pool netip.Prefix) Step {
 	s := Step{IPv4: pool.Addr(), pool: pool, index: index, drops: true}
 	if has && !(pool.IsSingleIP() && m.domains[pool.Addr()] != nil) {
 		s.frees = true
-		s.Lines = []string{deleteDomain(index), m.spareLine(keyOf(index))}
+		s.Lines = []string{DeleteLine(index), m.spareLine(keyOf(index))}
 	}
 	return s
 }
@@ -59,8 +59,15 @@ func (m *Model) MoreSpares(n int) []string {
 	return lines
 }
 
-// AddSpare makes known the index of a spare domain.
-func (m *Model) AddSpare(index uint32) { m.spares = append(m.spares, index) }
+// SetSpares makes known the spare domains among those that were found in VPP.
+func (m *Model) SetSpares(found []Domain) {
+	m.spares = m.spares[:0]
+	for _, f := range found {
+		if u, ours := m.layout.useOf(f.Tag); ours && u == useSpare {
+			m.spares = append(m.spares, f.Index)
+		}
+	}
+}
 
 // Spare domains need IPv4 addresses that no packet has and that differ. Those
 // that had an index before are told apart by it, new ones by a serial number.

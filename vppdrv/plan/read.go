@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/lwaftr/lw4o6/plugin/portset"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 // Domain is a MAP domain found in VPP.
@@ -60,6 +61,31 @@ func Read(l Layout, found []Domain, before *Model) *Model {
 		}
 	}
 	return m
+}
+
+// Of is what one domain is, found in a VPP that m describes otherwise.
+// A domain that m does not have at that index was changed meanwhile, and is
+// none.
+func (m *Model) Of(f Domain) []softwire.Softwire {
+	ip := f.IPv4.Addr()
+	known := m.domains[ip]
+	u, ours := m.layout.useOf(f.Tag)
+	if !ours || known == nil || known.index != f.Index {
+		return nil
+	}
+	one := New(m.layout)
+	d := read(m.layout, u, f)
+	one.domains[ip] = d
+	if known.damaged() {
+		d.spoil(f.Index)
+	} else {
+		d.merge(known)
+	}
+	var all []softwire.Softwire
+	for s := range one.Softwires {
+		all = append(all, s)
+	}
+	return all
 }
 
 // ownPools makes known the pools that addresses with softwires stand for.

@@ -1,0 +1,166 @@
+package topology
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+
+	"go.fd.io/govpp/api"
+)
+
+// Topology is what is ours in one VPP, around its MAP plugin.
+type Topology struct {
+	config  Config
+	conn    api.Connection
+	loops   map[role]Index
+	brs     map[netip.Addr]*brLoop
+	gates   gates
+	tables  decapIndexes
+	whole   string // VPP's name of the interface for whole addresses
+	nowhere netip.Addr
+}
+
+// brLoop is the interface of one BR address.
+type brLoop struct {
+	index Index
+	// foreign is the table of addresses that have another BR address, or none.
+	foreign uint32
+}
+
+// decapIndexes are the tables of decap that change.
+type decapIndexes struct {
+	first, last uint32
+	whole       uint32              // sessions of whole addresses, or none
+	excluded    map[uint8][2]uint32 // by psid-offset: of ports and of identifiers
+}
+
+// Build makes the topology in a VPP that has nothing of ours.
+func Build(ctx context.Context, conn api.Connection, c Config) (*Topology, error) {
+	t := &Topology{
+		config: c, conn: conn, loops: make(map[role]Index), brs: make(map[netip.Addr]*brLoop),
+		tables: decapIndexes{whole: none, excluded: make(map[uint8][2]uint32)}, nowhere: random(),
+	}
+	v := newVPP(ctx, conn)
+	t.makeTables(v)
+	t.makeLoops(v)
+	t.gates = v.gates(v.next)
+	t.makeClassifier(v)
+	t.makeRoutes(v)
+	t.setParameters(v)
+	t.whole = v.nameOf(t.loops[whole])
+	// Whoever finds this tag finds all the rest.
+	v.do("tag", func() error { return v.setTag(t.loops[encap], t.completeTag()) })
+	if v.err != nil {
+		return nil, fmt.Errorf("making the topology in VPP: %w", v.err)
+	}
+	return t, nil
+}
+
+// random is an address that nobody can guess (RFC 4193 section 3.2.1 with a
+// random subnet and interface, too).
+func random() netip.Addr {
+	a := [16]byte{0: 0xfd}
+	rand.Read(a[1:]) // never fails, as its documentation says
+	return netip.AddrFrom16(a)
+}
+
+// Nowhere is the lwB4 address that nobody has; see plan.Layout.
+func (t *Topology) Nowhere() netip.Addr { return t.nowhere }
+
+func (t *Topology) makeTables(v *vpp) {
+	c := t.config
+	for offset, name := range map[uint32]string{
+		tableInside: "inside", tableErrors: "errors", tablePuzzles: "puzzles", tableNoPorts: "no-ports", tableNothing: "nothing",
+	} {
+		v.table(c.table(offset), false, c.tag(role(name)))
+	}
+	for offset, name := range map[uint32]string{tableBR: "br", tablePCP: "pcp", tableICMP6: "icmp6", tableVoid: "void"} {
+		v.table(c.table(offset), true, c.tag(role(name)))
+	}
+}
+
+// makeLoops makes the interfaces. Those that encapsulate are in the table of
+// errors: only errors are looked up there, what is encapsulated is IPv6.
+func (t *Topology) makeLoops(v *vpp) {
+	c := t.config
+	errors4Table, nothing, void := c.table(tableErrors), c.table(tableNothing), c.table(tableVoid)
+	for _, l := range []struct {
+		role           role
+		table4, table6 uint32
+	}{
+		{encap, errors4Table, c.IPv6Table},
+		{hairpin, errors4Table, c.IPv6Table},
+		{whole, errors4Table, c.IPv6Table},
+		{shared, errors4Table, c.IPv6Table},
+		{inside, c.IPv4Table, void},
+		{puzzles, nothing, void},
+		{errors4, nothing, void},
+		{pcp, nothing, c.table(tableBR)},
+		{icmp6, nothing, c.table(tableBR)},
+		{nobody, nothing, void},
+	} {
+		tag := c.tag(l.role)
+		if l.role == nobody {
+			tag += ":" + t.nowhere.String()
+		}
+		t.loops[l.role] = v.loopback(tag, l.table4, l.table6)
+	}
+	for _, r := range []role{encap, hairpin, whole, shared} {
+		v.reassemble(t.loops[r], false)
+	}
+	// The same address twice: the tables differ.
+	v.address(t.loops[inside], c.Own4)
+	v.address(t.loops[encap], c.Own4)
+	for _, r := range []role{hairpin, whole, shared} {
+		v.borrow(t.loops[r], t.loops[encap])
+	}
+}
+
+func (t *Topology) makeClassifier(v *vpp) {
+	c, g := t.config, t.gates
+	t.tables.first, t.tables.last = v.decapTables(c, g)
+	// VPP finds tables by interface. This one keeps those of decap findable
+	// while there is no BR address; no IPv6 packet ever comes in by it.
+	v.apply(t.loops[inside], true, t.tables.first)
+
+	// Nothing is looked up from the last interfaces: a packet that they let go
+	// on would come in by them again.
+	punt4, punt6 := v.puntTable(version4, g.punt4), v.puntTable(version6, g.punt6)
+	v.apply(t.loops[puzzles], false, punt4)
+	v.apply(t.loops[errors4], false, punt4)
+	v.apply(t.loops[nobody], true, punt6)
+	v.apply(t.loops[pcp], true, v.pcpTables(c, g))
+	v.apply(t.loops[icmp6], true, v.icmp6Tables(c, g))
+
+	v.apply(t.loops[whole], false, v.wholeTables(c, g))
+	v.apply(t.loops[shared], false, v.sharedTables(c, g))
+	head := v.encapTables(c, g)
+	v.apply(t.loops[encap], false, head)
+	v.apply(t.loops[hairpin], false, head)
+}
+
+var (
+	all4 = netip.MustParsePrefix("0.0.0.0/0")
+	all6 = netip.MustParsePrefix("::/0")
+)
+
+// makeRoutes makes the routes in our own tables.
+func (t *Topology) makeRoutes(v *vpp) {
+	c := t.config
+	v.route(true, c.table(tableInside), all4, into(t.loops[inside]))
+	v.route(true, c.table(tableErrors), all4, into(t.loops[errors4]))
+	v.route(true, c.table(tablePuzzles), all4, into(t.loops[puzzles]))
+	v.route(true, c.table(tableNoPorts), all4, into(t.loops[shared]))
+
+	v.route(true, c.table(tableBR), all6, lookup(c.IPv6Table))
+	v.route(true, c.table(tablePCP), all6, into(t.loops[pcp]))
+	v.route(true, c.table(tableICMP6), all6, into(t.loops[icmp6]))
+	v.route(true, c.IPv6Table, netip.PrefixFrom(t.nowhere, 128), into(t.loops[nobody]))
+}
+
+// completeTag is the tag of encap when everything is there. It says what the
+// topology was made for, and in which tables of the operator.
+func (t *Topology) completeTag() string {
+	return fmt.Sprintf("%s:%s:%d:%d", t.config.tag(encap), t.config.mark(), t.config.IPv4Table, t.config.IPv6Table)
+}
