@@ -112,6 +112,20 @@ func (a *address) each(visit func(locator, *entry) bool) bool {
 	return true
 }
 
+// eachFrom is each without the softwires before l, which is on this address.
+func (a *address) eachFrom(l locator, visit func(locator, *entry) bool) bool {
+	var room [1]block
+	blocks := a.list(&room)
+	i, _ := slices.BinarySearchFunc(blocks, block{params: l.params(), base: l.psid() / psidsPerBlock}, compareBlocks)
+	for ; i < len(blocks); i++ {
+		// Only the first block can begin before l.
+		if !blocks[i].each(func(at locator, e *entry) bool { return at < l || visit(at, e) }) {
+			return false
+		}
+	}
+	return true
+}
+
 // entry is the entry of the softwire at l, which is on this address.
 func (a *address) entry(l locator) *entry {
 	if a.crowd == nil {

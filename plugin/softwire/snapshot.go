@@ -122,6 +122,28 @@ func (s *Snapshot) All() iter.Seq[Softwire] {
 	}
 }
 
+// From yields the softwires that All yields from the key k on, k included. It
+// finds the first one without a walk over those before it. A Key with only an
+// address is the least one of that address.
+func (s *Snapshot) From(k Key) iter.Seq[Softwire] {
+	if !k.IPv4.IsValid() {
+		return s.All()
+	}
+	return func(yield func(Softwire) bool) {
+		from, ok := locate(k)
+		if !ok {
+			return // IPv6 addresses are behind all others
+		}
+		visit := func(at locator, e *entry) bool { return yield(s.softwire(at, e)) }
+		slot{child: s.addresses}.eachFrom(from.ip(), func(a *address) bool {
+			if a.ip == from.ip() {
+				return a.eachFrom(from, visit)
+			}
+			return a.each(visit)
+		})
+	}
+}
+
 // eachOfB4 calls visit with the softwires of one lwB4 until it returns false.
 func (s *Snapshot) eachOfB4(b4 [16]byte, visit func(locator, *entry) bool) {
 	s.links.eachOf(hashB4(s.seed, &b4), func(l link) bool {

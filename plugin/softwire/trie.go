@@ -82,6 +82,33 @@ func (s slot) each(visit func(*address) bool) bool {
 	return true
 }
 
+// eachFrom is each without the addresses below ip, which it does not visit on
+// the way either.
+func (s slot) eachFrom(ip uint32, visit func(*address) bool) bool {
+	if s.leaf != nil {
+		return s.leaf.ip < ip || visit(s.leaf)
+	}
+	n := s.child
+	if n == nil {
+		return true
+	}
+	if d := divergence(ip, n.prefix); d < n.level {
+		// All addresses here are on the same side of ip.
+		return digitOf(n.prefix, d) < digitOf(ip, d) || s.each(visit)
+	}
+	first := digitOf(ip, n.level)
+	if !n.slot(first).eachFrom(ip, visit) {
+		return false
+	}
+	behind := ^uint16(0) << first << 1
+	for left := (n.leafBits | n.childBits) & behind; left != 0; left &= left - 1 {
+		if !n.slot(uint16(bits.TrailingZeros16(left))).each(visit) {
+			return false
+		}
+	}
+	return true
+}
+
 // lone is n, or what its only branch holds, or nothing.
 func (n *node) lone() slot {
 	switch {
