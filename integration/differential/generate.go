@@ -106,7 +106,7 @@ func (g *generator) packet() Packet {
 		{3, g.echo4},
 		{4, g.pcp},
 		{4, g.other6},
-		{4, g.odd},
+		{6, g.odd},
 		{1, g.noise},
 	}
 	total := 0

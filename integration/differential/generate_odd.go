@@ -2,6 +2,7 @@ package differential
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 )
@@ -9,7 +10,28 @@ import (
 // odd is a packet at a limit of some header, or beyond it, that chance alone
 // would hardly hit.
 func (g *generator) odd() Packet {
-	return pick(g, g.farFragment4, g.farFragment6, g.emptyFragment, g.shortHeader, g.longChain)()
+	return pick(g, g.farFragment4, g.farFragment6, g.emptyFragment, g.shortHeader, g.longChain, g.scattered)()
+}
+
+// scattered is one packet between lwB4s whose fragments take different ways:
+// they are of one packet only where they came the same way.
+func (g *generator) scattered() Packet {
+	sw, src := g.bound()
+	_, dst := g.bound()
+	p := g.dressed(src.Addr(), dst.Addr(), protocolUDP, g.segment(src, dst, protocolUDP, 40+g.IntN(80)))
+	other := pick(g, g.softwires...)
+	var all []Packet
+	for i, b := range g.cut4(p) {
+		note := fmt.Sprintf("scattered fragment %d", i)
+		if g.chance(4) {
+			all = append(all, Packet{dataplane.SideIPv4, note, b})
+		}
+		if g.chance(4) {
+			all = append(all, Packet{dataplane.SideIPv6, note, g.tunnel(other.B4, other.BR, b).bytes()})
+		}
+		all = append(all, Packet{dataplane.SideIPv6, note, g.tunnel(sw.B4, sw.BR, b).bytes()})
+	}
+	return g.shuffled(all)
 }
 
 // farOffset is a fragment offset in octets near the end of the longest packet.

@@ -177,7 +177,7 @@ func (g *generator) options4() []byte {
 func (g *generator) dressed(src, dst netip.Addr, protocol uint8, payload []byte) ipv4 {
 	p := ipv4{
 		src: src, dst: dst, protocol: protocol, payload: payload,
-		tos: pick(g, 0, 0, uint8(g.IntN(4)), uint8(g.Uint32())),
+		tos: pick(g, 0, 2, uint8(g.IntN(4)), uint8(g.Uint32())),
 		ttl: pick[uint8](g, 64, 64, 64, 64, 64, 64, 255, 2, 1, 0),
 		id:  uint16(g.Uint32()), options: g.options4(),
 	}
@@ -248,6 +248,9 @@ func (g *generator) cut4(p ipv4) [][]byte {
 		}
 		if g.chance(60) {
 			f.fragField++ // overlaps the next, or leaves a hole
+		}
+		if g.chance(30) {
+			f.fragField ^= flagMF // another end
 		}
 		if g.chance(40) {
 			f.tos ^= uint8(1 + g.IntN(3))

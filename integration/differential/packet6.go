@@ -93,8 +93,11 @@ func (g *generator) tunnel(src, dst netip.Addr, inner []byte) ipv6 {
 		hops: pick[uint8](g, 64, 64, 255, 1, 0),
 		flow: g.Uint32N(1 << 20), headers: g.headers(),
 	}
-	if len(inner) > 1 && !g.chance(4) {
+	if len(inner) > 1 && !g.chance(8) {
 		p.class = inner[1]
+		if g.chance(3) {
+			p.class = p.class&^3 | uint8(g.IntN(4))
+		}
 	} else {
 		p.class = uint8(g.Uint32())
 	}
@@ -127,7 +130,10 @@ func (g *generator) cut6(p ipv6) [][]byte {
 			field |= 1
 		}
 		if g.chance(60) {
-			field += 8
+			field += 8 // overlaps the next, or leaves a hole
+		}
+		if g.chance(30) {
+			field ^= 1 // another end
 		}
 		body := binary.BigEndian.AppendUint16([]byte{0}, field)
 		body = binary.BigEndian.AppendUint32(body, id)

@@ -70,8 +70,9 @@ func runOnce(ctx context.Context, s *Scenario, sabotage func(*reference.AFTR)) (
 	now := epoch
 	for i, b := range s.Batches {
 		now = now.Add(b.After)
+		c.complaints = nil
 		if b.Change != nil {
-			if err := u.change(ctx, b.Change); err != nil {
+			if c.complaints, err = u.change(ctx, b.Change); err != nil {
 				return nil, cover, err
 			}
 			apply(r, b.Change)
@@ -89,7 +90,6 @@ func runOnce(ctx context.Context, s *Scenario, sabotage func(*reference.AFTR)) (
 		if err != nil {
 			return nil, cover, err
 		}
-		c.complaints = nil
 		c.sent(got, want)
 		c.exceptions(exceptions, want)
 		c.counts(counted, want)

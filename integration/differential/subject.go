@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
@@ -46,18 +47,41 @@ func newSubject(ctx context.Context, s *Scenario) (*subject, error) {
 	return u, err
 }
 
-// change makes a change of a scenario.
-func (u *subject) change(ctx context.Context, c *Change) error {
+// change makes a change of a scenario. It returns what is wrong with the
+// counters afterwards: they go on for a softwire that stays with its lwB4, and
+// start anew for every other.
+func (u *subject) change(ctx context.Context, c *Change) ([]string, error) {
 	if err := u.forwarder.SetConfig(c.Config); err != nil {
-		return fmt.Errorf("changed configuration: %w", err)
+		return nil, fmt.Errorf("changed configuration: %w", err)
+	}
+	kept := make(map[softwire.Key]netip.Addr)
+	for _, sw := range u.softwires {
+		kept[sw.Key()] = sw.B4
 	}
 	if err := u.bind(ctx, c.Softwires); err != nil {
-		return err
+		return nil, err
 	}
-	// A softwire that goes to another lwB4 is counted anew.
-	before, err := u.counts(ctx)
-	u.before = before
-	return err
+	before := u.before
+	var err error
+	if u.before, err = u.counts(ctx); err != nil {
+		return nil, err
+	}
+	var wrong []string
+	for _, sw := range c.Softwires {
+		k := sw.Key()
+		var toB4, fromB4 dataplane.Traffic
+		if kept[k] == sw.B4 {
+			toB4, fromB4 = before.toB4[k], before.fromB4[k]
+		}
+		if u.before.toB4[k] != toB4 || u.before.fromB4[k] != fromB4 {
+			wrong = append(wrong, fmt.Sprintf("after the change softwire %s counts %+v to and %+v from its lwB4, want %+v and %+v",
+				sw, u.before.toB4[k], u.before.fromB4[k], toB4, fromB4))
+		}
+	}
+	if len(u.before.toB4) != len(c.Softwires) {
+		wrong = append(wrong, fmt.Sprintf("%d softwires are counted, want %d", len(u.before.toB4), len(c.Softwires)))
+	}
+	return wrong, nil
 }
 
 // bind makes all the whole binding table.
