@@ -33,6 +33,7 @@ var (
 	_ Tuner               = (*embedded)(nil)
 	_ packetTracer        = (*embedded)(nil)
 	_ deviceCounter       = (*embedded)(nil)
+	_ softwireCounter     = (*embedded)(nil)
 )
 
 func newEmbedded(c ForwarderConfig, log logrus.FieldLogger) (*embedded, error) {

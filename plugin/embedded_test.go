@@ -3,6 +3,7 @@ package plugin
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/forwarder/netio"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 func newTestEmbedded(t *testing.T, c DataplaneConfig) *embedded {
@@ -93,6 +96,54 @@ func tracePing(t *testing.T, e *embedded) api.Trace {
 		8, 0, 247, 255, 0, 0, 0, 0, // an echo request
 	}
 	return e.TracePacket(time.Now(), dataplane.SideIPv4, packet)
+}
+
+// TestEmbeddedCountsPerSoftwire: the counters that the control socket reads one
+// by one are those of the walk over all.
+func TestEmbeddedCountsPerSoftwire(t *testing.T) {
+	c := testConfig(testFolder(t))
+	packet := []byte{
+		0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 124, 214, 203, 0, 113, 9, 192, 0, 2, 1,
+		8, 0, 239, 255, 8, 0, 0, 0, // an echo request with identifier 2048: PSID 2
+	}
+	dp := newTestEmbedded(t, c.Dataplane)
+	var keys []softwire.Key
+	for s := range mustTable(t, c).All() {
+		keys = append(keys, s.Key())
+		if _, err := dp.Apply(t.Context(), []dataplane.Op{{Kind: dataplane.Put, Softwire: s}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := dp.NewWorker()
+	buf := append(make([]byte, netio.Headroom), packet...)
+	w.Begin(time.Now())
+	w.Packet(dataplane.SideIPv4, buf, netio.Headroom, len(buf))
+	w.End()
+
+	want := make(map[softwire.Key]dataplane.SoftwireCounters)
+	for row, err := range dp.SoftwireCounters(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[row.Key] = row
+	}
+	if len(want) != 2 || want[keys[1]].ToB4 != (dataplane.Traffic{Packets: 1, Bytes: 28}) {
+		t.Fatalf("nothing was counted: %+v", want)
+	}
+	absent := keys[0]
+	absent.IPv4 = absent.IPv4.Next()
+	asked := append(keys, absent)
+	got := make(map[softwire.Key]dataplane.SoftwireCounters)
+	v := view{p: &Plugin{dp: dp}}
+	err := v.EachSoftwire(t.Context(), asked, func(i int, row dataplane.SoftwireCounters) {
+		if asked[i] != row.Key {
+			t.Errorf("key %d is %s", i, row.Key)
+		}
+		got[row.Key] = row
+	})
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("one by one %+v, %v, want %+v", got, err, want)
+	}
 }
 
 // TestEmbeddedOnDevices runs a whole router on TUN devices in a network

@@ -9,6 +9,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/reconcile"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 // Stats is how the router is, for hosts and metrics.
@@ -39,12 +40,17 @@ func (p *Plugin) stats(run *running) Stats {
 	return s
 }
 
-// packetTracer and deviceCounter are implemented by data planes that can.
+// These are implemented by data planes that can.
 type (
 	packetTracer interface {
 		TracePacket(now time.Time, side dataplane.Side, packet []byte) api.Trace
 	}
 	deviceCounter interface{ Devices() []api.Device }
+	// softwireCounter reads the counters of one softwire without a walk over
+	// all; false if there is no such softwire.
+	softwireCounter interface {
+		SoftwireCounter(key softwire.Key) (dataplane.SoftwireCounters, bool)
+	}
 )
 
 // view is what the control socket shows of a running Plugin.
@@ -138,12 +144,28 @@ func (v view) Counters(ctx context.Context) (api.Counters, error) {
 }
 
 // EachSoftwire implements control.Counters.
-func (v view) EachSoftwire(ctx context.Context, visit func(dataplane.SoftwireCounters) bool) error {
+func (v view) EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(int, dataplane.SoftwireCounters)) error {
+	if one, ok := v.p.dp.(softwireCounter); ok {
+		for i, key := range keys {
+			if c, ok := one.SoftwireCounter(key); ok {
+				visit(i, c)
+			}
+		}
+		return nil
+	}
+	at := make(map[softwire.Key]int, len(keys))
+	for i, key := range keys {
+		at[key] = i
+	}
 	for c, err := range v.p.dp.SoftwireCounters(ctx) {
 		if err != nil {
 			return fmt.Errorf("data plane %s: %w", v.p.dp.Name(), err)
 		}
-		if !visit(c) {
+		if i, ok := at[c.Key]; ok {
+			visit(i, c)
+			delete(at, c.Key)
+		}
+		if len(at) == 0 {
 			break
 		}
 	}

@@ -73,11 +73,13 @@ func streamJSON[T any](w io.Writer, items iter.Seq2[T, error]) error {
 
 // printer prints columns. The first error of writing is what flush returns.
 type printer struct {
-	w *tabwriter.Writer
+	w   *tabwriter.Writer
+	out *bufio.Writer // a tabwriter writes each cell by itself
 }
 
 func newPrinter(w io.Writer) *printer {
-	return &printer{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
+	out := bufio.NewWriter(w)
+	return &printer{tabwriter.NewWriter(out, 0, 8, 2, ' ', 0), out}
 }
 
 // row prints one line; cells are separated by columns.
@@ -91,7 +93,15 @@ func (p *printer) row(cells ...any) {
 	fmt.Fprintln(p.w)
 }
 
-func (p *printer) flush() error { return p.w.Flush() }
+// align ends a group of rows whose columns are as wide as they need.
+func (p *printer) align() error { return p.w.Flush() }
+
+func (p *printer) flush() error {
+	if err := p.align(); err != nil {
+		return err
+	}
+	return p.out.Flush()
+}
 
 func printStatus(p *printer, s api.Status) {
 	p.row("router", strings.TrimSpace(s.Name+" "+s.Version))
@@ -154,8 +164,8 @@ func printEvents(p *printer, prefix string, events []api.Event, all bool) {
 	}
 }
 
-// rowsPerFlush bounds what is held for aligning columns.
-const rowsPerFlush = 1000
+// rowsAligned bounds what is held for aligning columns.
+const rowsAligned = 1000
 
 func printSoftwires(p *printer, softwires iter.Seq2[api.Softwire, error], counters bool) error {
 	head := []any{"BINDING-IPV4-ADDR", "PSID-OFFSET", "PSID-LEN", "PSID", "PORTS", "BINDING-IPV6INFO", "BR-IPV6-ADDR"}
@@ -174,8 +184,8 @@ func printSoftwires(p *printer, softwires iter.Seq2[api.Softwire, error], counte
 			cells = append(cells, trafficCells(s.FromB4)...)
 		}
 		p.row(cells...)
-		if n++; n%rowsPerFlush == 0 {
-			if err := p.flush(); err != nil {
+		if n++; n%rowsAligned == 0 {
+			if err := p.align(); err != nil {
 				return err
 			}
 		}

@@ -37,9 +37,9 @@ type Table interface {
 // Counters reads what the data plane counted.
 type Counters interface {
 	Counters(ctx context.Context) (api.Counters, error)
-	// EachSoftwire calls visit with the counters of each softwire until it
-	// returns false. It calls none if the data plane does not count so.
-	EachSoftwire(ctx context.Context, visit func(dataplane.SoftwireCounters) bool) error
+	// EachSoftwire calls visit with the counters of those of keys, each there
+	// once, that the data plane counts by, and where in keys each one is.
+	EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(i int, c dataplane.SoftwireCounters)) error
 }
 
 // Tracer says what would happen to a packet. The error wraps ErrUnsupported if

@@ -22,10 +22,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeRouter answers with what it is given.
 type fakeRouter struct {
-	table  *softwire.Table
-	err    error // of every call
-	traced []byte
-	side   dataplane.Side
+	table   *softwire.Table
+	err     error // of every call
+	traced  []byte
+	side    dataplane.Side
+	counted []int // keys of each call of EachSoftwire
 }
 
 func (f *fakeRouter) router() Router {
@@ -44,12 +45,11 @@ func (f *fakeRouter) Counters(context.Context) (api.Counters, error) {
 	return api.Counters{Encapsulated: api.Traffic{Packets: 3, Bytes: 300}}, f.err
 }
 
-func (f *fakeRouter) EachSoftwire(_ context.Context, visit func(dataplane.SoftwireCounters) bool) error {
-	for s := range f.table.Snapshot().All() {
-		n := uint64(s.PortSet.PSID())
-		if !visit(dataplane.SoftwireCounters{Key: s.Key(), ToB4: dataplane.Traffic{Packets: n}, FromB4: dataplane.Traffic{Bytes: n}}) {
-			break
-		}
+func (f *fakeRouter) EachSoftwire(_ context.Context, keys []softwire.Key, visit func(int, dataplane.SoftwireCounters)) error {
+	f.counted = append(f.counted, len(keys))
+	for i, key := range keys {
+		n := uint64(key.PortSet.PSID())
+		visit(i, dataplane.SoftwireCounters{Key: key, ToB4: dataplane.Traffic{Packets: n}, FromB4: dataplane.Traffic{Bytes: n}})
 	}
 	return f.err
 }

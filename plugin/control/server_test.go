@@ -9,6 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -147,6 +150,86 @@ func TestPages(t *testing.T) {
 	}
 	if _, page := request[api.SoftwirePage](t, socket, "GET", "/v1/softwires?limit=25", ""); page.Next != "" {
 		t.Errorf("a page that holds everything has a next one: %q", page.Next)
+	}
+}
+
+// TestPagesTogetherAreTheTable: whatever is asked for, the pages of any size
+// are what a walk over the whole table finds, and counters are read for what is
+// on a page only.
+func TestPagesTogetherAreTheTable(t *testing.T) {
+	f := newFake(t, 25)
+	_, socket := serve(t, f)
+	var ips, b4s []string
+	for s := range f.table.Snapshot().All() {
+		ips, b4s = append(ips, s.IPv4.String()), append(b4s, s.B4.String())
+	}
+	ips = append(slices.Compact(ips), "", "192.0.1.255", "192.0.2.3", "0.0.0.0", "255.255.255.255")
+	slices.Sort(b4s)
+	b4s = append(slices.Compact(b4s), "", "2001:db8::2")
+	pages := 0
+	for _, ip := range ips {
+		for _, b4 := range b4s {
+			var want []api.Softwire
+			for s := range f.table.Snapshot().All() {
+				if (ip == "" || s.IPv4.String() == ip) && (b4 == "" || s.B4.String() == b4) {
+					n := api.Traffic{Packets: uint64(s.PortSet.PSID())}
+					one := api.FromSoftwire(s)
+					one.ToB4, one.FromB4 = &n, &api.Traffic{Bytes: n.Packets}
+					want = append(want, one)
+				}
+			}
+			for _, limit := range []int{1, 3, 10, 30} {
+				values := url.Values{"limit": {strconv.Itoa(limit)}, "counters": {"true"}}
+				if ip != "" {
+					values.Set("ipv4", ip)
+				}
+				if b4 != "" {
+					values.Set("b4", b4)
+				}
+				f.counted = nil
+				var got []api.Softwire
+				for range len(want)/limit + 1 {
+					_, page := request[api.SoftwirePage](t, socket, "GET", "/v1/softwires?"+values.Encode(), "")
+					got = append(got, page.Softwires...)
+					if n := f.counted[len(f.counted)-1]; n != len(page.Softwires) {
+						t.Fatalf("counters of %d softwires were read for a page of %d", n, len(page.Softwires))
+					}
+					pages++
+					if page.Next == "" {
+						break
+					}
+					values.Set("after", page.Next)
+				}
+				if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+					t.Fatalf("ipv4 %q, lwB4 %q, limit %d: -want +got:\n%s", ip, b4, limit, diff)
+				}
+			}
+		}
+	}
+	if pages < 500 {
+		t.Errorf("only %d pages were looked at", pages)
+	}
+}
+
+// TestPageBeginsWhereItIsAsked: a page does not look at what is before it.
+func TestPageBeginsWhereItIsAsked(t *testing.T) {
+	table := newFake(t, 25).table.Snapshot()
+	for s := range table.All() {
+		key := s.Key()
+		for _, q := range []query{{after: &key}, {ipv4: key.IPv4, after: &key}} {
+			for first := range q.candidates(table) {
+				if first != s {
+					t.Fatalf("after %s the first candidate is %s", key, first)
+				}
+				break
+			}
+		}
+		for first := range (query{ipv4: key.IPv4}).candidates(table) {
+			if first.IPv4 != key.IPv4 || first.PortSet.PSID() != 0 {
+				t.Fatalf("for %s the first candidate is %s", key.IPv4, first)
+			}
+			break
+		}
 	}
 }
 

@@ -1,8 +1,8 @@
 package control
 
 import (
-	"context"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -31,17 +31,13 @@ func (s *Server) softwires(r *http.Request, values url.Values) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, at, err := q.page(r.Context(), s.router.Table.Snapshot())
-	if err != nil || !q.counters {
-		return page, err
+	page, keys := q.page(s.router.Table.Snapshot())
+	if !q.counters {
+		return page, nil
 	}
-	err = s.router.Counters.EachSoftwire(r.Context(), func(c dataplane.SoftwireCounters) bool {
-		if i, ok := at[c.Key]; ok {
-			page.Softwires[i].ToB4 = &api.Traffic{Packets: c.ToB4.Packets, Bytes: c.ToB4.Bytes}
-			page.Softwires[i].FromB4 = &api.Traffic{Packets: c.FromB4.Packets, Bytes: c.FromB4.Bytes}
-			delete(at, c.Key)
-		}
-		return len(at) > 0
+	err = s.router.Counters.EachSoftwire(r.Context(), keys, func(i int, c dataplane.SoftwireCounters) {
+		page.Softwires[i].ToB4 = &api.Traffic{Packets: c.ToB4.Packets, Bytes: c.ToB4.Bytes}
+		page.Softwires[i].FromB4 = &api.Traffic{Packets: c.FromB4.Packets, Bytes: c.FromB4.Bytes}
 	})
 	return page, err
 }
@@ -79,34 +75,38 @@ func parseQuery(values url.Values) (query, error) {
 	return q, nil
 }
 
-// page collects the softwires that q asks for, and where each is in the page.
-func (q query) page(ctx context.Context, t *softwire.Snapshot) (api.SoftwirePage, map[softwire.Key]int, error) {
-	page := api.SoftwirePage{Softwires: []api.Softwire{}}
-	at := make(map[softwire.Key]int)
-	all := t.All()
-	if q.b4.IsValid() {
-		all = t.ByB4(q.b4)
-	}
-	n := 0
-	var last softwire.Key
-	for s := range all {
-		// A million softwires before the page take a while.
-		if n++; n%65536 == 0 && ctx.Err() != nil {
-			return page, nil, ctx.Err()
-		}
-		if q.ipv4.IsValid() && s.IPv4 != q.ipv4 || q.b4.IsValid() && s.B4 != q.b4 ||
-			q.after != nil && s.Key().Compare(*q.after) <= 0 {
-			continue
-		}
-		if len(page.Softwires) == q.limit {
-			page.Next = cursor(last)
+// page collects the softwires that q asks for, and their keys. It takes time in
+// proportion to the page, or to what the lwB4 has if one is asked for.
+func (q query) page(t *softwire.Snapshot) (page api.SoftwirePage, keys []softwire.Key) {
+	page.Softwires = []api.Softwire{}
+	for s := range q.candidates(t) {
+		if q.ipv4.IsValid() && q.ipv4.Less(s.IPv4) {
 			break
 		}
-		last = s.Key()
-		at[last] = len(page.Softwires)
+		key := s.Key()
+		if q.ipv4.IsValid() && s.IPv4 != q.ipv4 || q.after != nil && key.Compare(*q.after) <= 0 {
+			continue
+		}
+		if len(keys) == q.limit {
+			page.Next = cursor(keys[len(keys)-1])
+			break
+		}
+		keys = append(keys, key)
 		page.Softwires = append(page.Softwires, api.FromSoftwire(s))
 	}
-	return page, at, nil
+	return page, keys
+}
+
+// candidates yields, in order, all that q asks for and little before it.
+func (q query) candidates(t *softwire.Snapshot) iter.Seq[softwire.Softwire] {
+	if q.b4.IsValid() {
+		return t.ByB4(q.b4)
+	}
+	from := softwire.Key{IPv4: q.ipv4}
+	if q.after != nil && q.after.Compare(from) > 0 {
+		from = *q.after
+	}
+	return t.From(from)
 }
 
 // cursor is the text of a key, such as 192.0.2.1/6/8/52.
