@@ -93,7 +93,7 @@ func frame(index uint32, packet []byte) ([]byte, error) {
 func actionFor(packet []byte) (action uint32, ok bool) {
 	const minHeader4, header6 = 20, 40
 	switch {
-	case len(packet) >= minHeader4 && packet[0]>>4 == 4:
+	case len(packet) > minHeader4 && packet[0]>>4 == 4: // VPP takes no bare header
 		header, length := 4*int(packet[0]&0xf), int(binary.BigEndian.Uint16(packet[2:]))
 		return actionIPv4, header >= minHeader4 && header <= length && length == len(packet)
 	case len(packet) >= header6 && packet[0]>>4 == 6:

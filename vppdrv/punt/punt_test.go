@@ -80,7 +80,7 @@ func TestFrame(t *testing.T) {
 		action uint32 // zero if it is no packet
 	}{
 		"ipv4": {packet4(60), actionIPv4}, "ipv6": {packet6(60), actionIPv6}, "options": {options, actionIPv4},
-		"nothing": {nil, 0}, "ipv4 cut": {packet4(60)[:59], 0}, "ipv6 cut": {packet6(60)[:39], 0},
+		"nothing": {nil, 0}, "ipv4 bare": {packet4(20), 0}, "ipv4 shortest": {packet4(21), actionIPv4}, "ipv4 cut": {packet4(60)[:59], 0}, "ipv6 cut": {packet6(60)[:39], 0},
 		"ipv6 padded": {append(packet6(60), 0), 0}, "too long": {packet6(MaxPacket + 1), 0}, "version 5": {append([]byte{0x55}, make([]byte, 59)...), 0},
 	} {
 		got, err := frame(9, test.packet)
