@@ -116,7 +116,7 @@ func TestShrinkKeepsTheDifference(t *testing.T) {
 	if n := small.Size(); n > 4 || n >= whole {
 		t.Errorf("%d packets are left of %d:\n%s", n, whole, small)
 	}
-	if text := d.String(); !strings.Contains(text, "drop-hairpin") {
+	if text := d.String(); !strings.Contains(text, "side") {
 		t.Errorf("the report does not tell what is different:\n%s", text)
 	}
 }

@@ -22,7 +22,9 @@ type Config struct {
 	TunnelMTU int `yaml:"tunnel-mtu"`
 	// HopLimit is that of outer headers.
 	HopLimit int `yaml:"hop-limit"`
-	// Hairpin forwards from one lwB4 to another (RFC 7596 section 6.2).
+	// Hairpin forwards from one lwB4 to another (RFC 7596 section 6.2). Without
+	// it such packets go to the IPv4 side like all others, and whatever routes
+	// there decides about them.
 	Hairpin bool `yaml:"hairpin"`
 	// IgnoreDF cuts packets that say "don't fragment" instead of dropping them.
 	IgnoreDF bool `yaml:"ignore-df"`

@@ -138,7 +138,7 @@ func (w *Worker) decap(p packet, outer *header6) {
 		w.timeExceeded(inner, &h, &from)
 		return
 	}
-	if w.ours4(h.dst) {
+	if w.set.Hairpin && w.ours4(h.dst) {
 		w.hairpin(inner, &h, &from)
 		return
 	}
@@ -148,10 +148,6 @@ func (w *Worker) decap(p packet, outer *header6) {
 // hairpin sends a packet from one softwire into another (RFC 7596 section 6.2:
 // MUST be supported, and configurable).
 func (w *Worker) hairpin(inner packet, h *header4, from *origin) {
-	if !w.set.Hairpin {
-		w.drop(DropHairpin)
-		return
-	}
 	decrementTTL(inner.bytes())
 	h.ttl--
 	w.shared.counters.softwires.add(from.softwire.Slot, fromB4, h.total)

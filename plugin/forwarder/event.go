@@ -36,7 +36,6 @@ const (
 	DropOuterSource
 	DropOuterDestination
 	DropECN
-	DropHairpin
 	DropFragmentBad
 	DropFragmentOverlap
 	DropFragmentStranger
@@ -145,8 +144,6 @@ func (e Event) text() eventText {
 		return eventText{"drop-outer-destination", "the softwire with this IPv4 source and port has another BR address"}
 	case DropECN:
 		return eventText{"drop-ecn", "congestion was marked on a packet whose sender cannot be told (RFC 6040 section 4.2)"}
-	case DropHairpin:
-		return eventText{"drop-hairpin", "from one lwB4 to another, and hairpinning is switched off"}
 	case DropFragmentBad:
 		return eventText{"drop-fragment-bad", "a fragment with an impossible offset or length"}
 	case DropFragmentOverlap:

@@ -69,7 +69,9 @@ func (s *step) decapsulate(p *tunnelPacket) {
 		s.local(d, sw)
 		return
 	}
-	if s.ours(d.dst()) {
+	// RFC 7596 section 6.2: hairpinning can be switched off. A choice: then the
+	// IPv4 side has the packet.
+	if s.Config.Hairpin && s.ours(d.dst()) {
 		s.toB4(d, sw)
 		return
 	}

@@ -44,10 +44,6 @@ func (s *step) toB4(d *datagram, from *softwire.Softwire) {
 		if !s.hop(d, from) {
 			return
 		}
-		if !s.Config.Hairpin {
-			s.drop(forwarder.DropHairpin, "%s", d.dst())
-			return
-		}
 		tally(s.FromB4, from.Key(), d.len())
 	}
 	if d.fragment() {

@@ -36,8 +36,6 @@ func causeOf(e forwarder.Event) vectors.Cause {
 		return vectors.CauseTTL
 	case forwarder.DropFragmentLimit, forwarder.DropFragmentTimeout, forwarder.DropFragmentOverlap:
 		return vectors.CauseReassembly
-	case forwarder.DropHairpin:
-		return vectors.CauseHairpin
 	}
 	return vectors.CauseOther
 }

@@ -18,7 +18,8 @@ const (
 	// and the network, so IP forwarding must be on.
 	KindTUN Kind = iota
 	// KindPacket is an Ethernet interface that is there already, opened with an
-	// AF_PACKET socket. The kernel sees its packets too and is kept from
+	// AF_PACKET socket. Packets for the prefixes of Routes are taken; all others
+	// are the kernel's business. The kernel sees the former too and is kept from
 	// forwarding or answering them by routes into nothing, so one process per
 	// network namespace may use packet devices. Pool and BR addresses must not
 	// be addresses of the host.

@@ -13,6 +13,8 @@ var (
 	ErrUnsuitable = errors.New("interface does not suit")
 	// ErrBusy: another process has the device open.
 	ErrBusy = errors.New("device busy: another process has it open")
+	// ErrRouteTaken: the kernel has a route of somebody else for a prefix.
+	ErrRouteTaken = errors.New("there is another route for it: remove one of the two")
 	// ErrGone: the device went away while it was in use.
 	ErrGone = errors.New("device has gone")
 	// ErrClosed: the port is closed.

@@ -42,6 +42,30 @@ func findLink(handle *netlink.Handle, name string) (netlink.Link, error) {
 	return link, nil
 }
 
+// interfaceWith is the name of an interface that has the address a; empty if there is
+// none.
+func interfaceWith(handle *netlink.Handle, a netip.Addr) (string, error) {
+	links, err := handle.LinkList()
+	if err != nil {
+		return "", fmt.Errorf("list interfaces: %w", err)
+	}
+	addresses, err := handle.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return "", fmt.Errorf("list addresses: %w", err)
+	}
+	for _, address := range addresses {
+		if !address.IP.Equal(a.AsSlice()) {
+			continue
+		}
+		for _, link := range links {
+			if link.Attrs().Index == address.LinkIndex {
+				return link.Attrs().Name, nil
+			}
+		}
+	}
+	return "", nil
+}
+
 // bringUp gives a TUN device its MTU and addresses and brings it up.
 func bringUp(handle *netlink.Handle, link netlink.Link, mtu int, addresses []netip.Prefix) error {
 	if mtu != 0 {

@@ -112,7 +112,7 @@ func (p *Port) setUpRoutes(m *member, side dataplane.Side, device int, want []ne
 		return err
 	}
 	m.routes[side] = r
-	return r.set(want)
+	return m.setRoutes(side, want)
 }
 
 func (p *Port) openPacketSide(m *member, side dataplane.Side, config DeviceConfig) error {
@@ -138,7 +138,7 @@ func (p *Port) openPacketSide(m *member, side dataplane.Side, config DeviceConfi
 		if side == dataplane.SideIPv4 && !p.config.NoOffload {
 			c = newCoalescer(2*p.config.Batch, udp)
 		}
-		q := newPacketQueue(fd, config.Name, side, &hop.hop, p.config.Batch, c)
+		q := newPacketQueue(fd, config.Name, side, &hop.hop, &m.wanted, p.config.Batch, c)
 		q.alive = hop.present
 		m.devices = append(m.devices, q)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,7 @@ type packetQueue struct {
 	name     string
 	side     dataplane.Side
 	nextHop  *nextHop
+	wanted   *atomic.Pointer[destinations]
 	offload  *coalescer // nil if nothing is to be joined
 	rx       []mmsghdr
 	rxVector []unix.Iovec
@@ -48,10 +50,11 @@ type outgoing struct {
 
 var _ device = (*packetQueue)(nil)
 
-// newPacketQueue takes fd over.
-func newPacketQueue(fd int, name string, side dataplane.Side, hop *nextHop, batch int, offload *coalescer) *packetQueue {
+// newPacketQueue takes fd over. What wanted points to may be exchanged while
+// packets are received.
+func newPacketQueue(fd int, name string, side dataplane.Side, hop *nextHop, wanted *atomic.Pointer[destinations], batch int, offload *coalescer) *packetQueue {
 	p := &packetQueue{
-		fd: fd, name: name, side: side, nextHop: hop, offload: offload,
+		fd: fd, name: name, side: side, nextHop: hop, wanted: wanted, offload: offload,
 		rx:       make([]mmsghdr, batch),
 		rxVector: make([]unix.Iovec, batch),
 		tx:       make([]outgoing, 0, batch),
@@ -79,12 +82,16 @@ func (p *packetQueue) receive(slots []slot) (int, error) {
 	if err != nil {
 		return 0, p.receiveError(err)
 	}
+	wanted := *p.wanted.Load()
 	n := 0
 	for i := range received {
 		// Slots without a packet move behind those with one.
 		slots[n], slots[i] = slots[i], slots[n]
 		s := &slots[n]
 		s.start, s.end = Headroom, Headroom-linkHeaders+int(p.rx[i].length)
+		if s.end > s.start && !wanted.take(s.buf[s.start:s.end]) {
+			continue
+		}
 		if s.end > Headroom+MaxPacket || p.rx[i].hdr.Flags&unix.MSG_TRUNC != 0 {
 			p.counters.drop(rxTruncated)
 			continue

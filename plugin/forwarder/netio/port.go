@@ -45,6 +45,8 @@ type member struct {
 	overruns atomic.Uint64 // as last seen
 	routes   [2]*routes
 	mu       sync.Mutex // guards routes' content
+	// wanted are the routes once more, for the queues of a packet device.
+	wanted atomic.Pointer[destinations]
 }
 
 // Run moves packets until ctx ends, and then returns nil. It asks newProcessor
@@ -113,8 +115,9 @@ func wholePacket(side dataplane.Side, packet []byte) bool {
 }
 
 // SetRoutes makes prefixes the ones whose packets are taken from side, as
-// DeviceConfig.Routes, instead of those of before. It fails where the kernel
-// has another route for one of them; it may then be called again.
+// DeviceConfig.Routes, instead of those of before. The error wraps
+// ErrRouteTaken where the kernel has another route for one of them; it may then
+// be called again.
 func (p *Port) SetRoutes(side dataplane.Side, prefixes []netip.Prefix) error {
 	if err := errors.Join(validateRoutes(side, prefixes)...); err != nil {
 		return err
@@ -127,10 +130,31 @@ func (p *Port) SetRoutes(side dataplane.Side, prefixes []netip.Prefix) error {
 	m := p.bySide[side]
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.routes[side].set(prefixes); err != nil {
+	if err := m.setRoutes(side, prefixes); err != nil {
 		return fmt.Errorf("%s device %s: %w", side, m.name, err)
 	}
 	return nil
+}
+
+// Host says which interface of the host has the address a, whose packets the
+// kernel keeps, whatever the routes. It is empty if there is none.
+func (p *Port) Host(a netip.Addr) (string, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return "", ErrClosed
+	}
+	return interfaceWith(p.handle, a)
+}
+
+// setRoutes has the kernel lead prefixes of one side here, and takes them.
+func (m *member) setRoutes(side dataplane.Side, prefixes []netip.Prefix) error {
+	r := m.routes[side]
+	err := r.set(prefixes)
+	// After an error too: the kernel is kept from what is in place.
+	wanted := newDestinations(r.have)
+	m.wanted.Store(&wanted)
+	return err
 }
 
 // Close closes the port. A port that runs is closed by the end of Run's context

@@ -68,7 +68,7 @@ func (r *routes) set(want []netip.Prefix) error {
 		err := r.handle.RouteAdd(r.route(prefix))
 		if errors.Is(err, unix.EEXIST) {
 			// Replacing it would break what the operator has set up.
-			err = errors.New("there is another route for it: remove one of the two")
+			err = ErrRouteTaken
 		}
 		if err != nil {
 			return fmt.Errorf("add route %s: %w", prefix, err)
