@@ -3,13 +3,13 @@ package plugin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/forwarder"
@@ -41,7 +41,7 @@ func newEmbedded(c ForwarderConfig, log logrus.FieldLogger) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &ports{config: io, log: log.WithField("part", "netio")}
+	p := &ports{config: io, log: log.WithField("part", "netio"), own: c.IPv4Address}
 	f, err := forwarder.New(c.Config, p)
 	if err != nil {
 		return nil, err
@@ -55,8 +55,8 @@ func (e *embedded) Open(context.Context) error { return e.ports.open() }
 // Close implements Opener.
 func (e *embedded) Close() { e.ports.close() }
 
-// Configure implements dataplane.Programmer. Where packets come through TUN
-// devices, the kernel's routes to them follow the networks.
+// Configure implements dataplane.Programmer. The kernel's routes to the devices
+// follow the networks.
 func (e *embedded) Configure(ctx context.Context, n dataplane.Network) error {
 	if err := e.Forwarder.Configure(ctx, n); err != nil {
 		return err
@@ -65,7 +65,16 @@ func (e *embedded) Configure(ctx context.Context, n dataplane.Network) error {
 }
 
 // Tune implements Tuner.
-func (e *embedded) Tune(c DataplaneConfig) error { return e.SetConfig(c.Forwarder.Config) }
+func (e *embedded) Tune(c DataplaneConfig) error {
+	before := e.ports.ownAddress()
+	if err := e.ports.setOwnAddress(c.Forwarder.IPv4Address); err != nil {
+		return err
+	}
+	if err := e.SetConfig(c.Forwarder.Config); err != nil {
+		return errors.Join(err, e.ports.setOwnAddress(before))
+	}
+	return nil
+}
 
 // Fixed implements Tuner.
 func (e *embedded) Fixed() []string {
@@ -114,6 +123,11 @@ type ports struct {
 
 	mu   sync.Mutex
 	port *netio.Port
+
+	// routing is held while routes are changed, and guards what they are for.
+	routing sync.Mutex
+	own     netip.Addr // the router's IPv4 address
+	network *dataplane.Network
 }
 
 var errNoPort = errors.New("the devices are not open")
@@ -122,6 +136,10 @@ func (p *ports) open() error {
 	port, err := netio.Open(p.config, p.log)
 	if err != nil {
 		return err
+	}
+	if err := p.usable(port, p.ownAddress()); err != nil {
+		port.Close()
+		return &ConfigError{element.At("dataplane", err)}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -168,25 +186,6 @@ func (p *ports) Send(_ context.Context, side dataplane.Side, packet []byte) erro
 		return err
 	}
 	return port.Send(side, packet)
-}
-
-// route leads pools and BR addresses to the devices.
-func (p *ports) route(n dataplane.Network) error {
-	port, err := p.get()
-	if err != nil {
-		return err
-	}
-	if err := port.SetRoutes(dataplane.SideIPv4, n.Pools); err != nil {
-		return fmt.Errorf("routes to pools: %w", err)
-	}
-	brs := make([]netip.Prefix, len(n.BRs))
-	for i, br := range n.BRs {
-		brs[i] = netip.PrefixFrom(br, br.BitLen())
-	}
-	if err := port.SetRoutes(dataplane.SideIPv6, brs); err != nil {
-		return fmt.Errorf("routes to BR addresses: %w", err)
-	}
-	return nil
 }
 
 // processor is a Worker as package netio calls it.

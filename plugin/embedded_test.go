@@ -15,6 +15,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
@@ -146,24 +147,57 @@ func TestEmbeddedCountsPerSoftwire(t *testing.T) {
 	}
 }
 
-// TestEmbeddedOnDevices runs a whole router on TUN devices in a network
-// namespace of its own.
-func TestEmbeddedOnDevices(t *testing.T) {
+// enterNamespace moves the test to a network namespace of its own with lo up.
+// Its thread is not given back: it ends with the test, and with it the namespace.
+func enterNamespace(t *testing.T) (netns.NsHandle, *netlink.Handle) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces and TUN devices need root")
 	}
 	if _, err := os.Stat("/dev/net/tun"); errors.Is(err, fs.ErrNotExist) {
 		t.Skip("there is no /dev/net/tun")
 	}
-	// The thread is not given back: it ends with the goroutine, and with it the
-	// namespace.
 	runtime.LockOSThread()
 	ns, err := netns.New()
 	if err != nil {
 		t.Skipf("no new network namespace: %v", err)
 	}
-	defer ns.Close()
+	t.Cleanup(func() { ns.Close() })
+	h, err := netlink.NewHandleAt(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	lo, err := h.LinkByName("lo")
+	if err == nil {
+		err = h.LinkSetUp(lo)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ns, h
+}
 
+// giveAddress puts an address on lo.
+func giveAddress(t *testing.T, h *netlink.Handle, text string) {
+	t.Helper()
+	address, err := netlink.ParseAddr(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo, err := h.LinkByName("lo")
+	if err == nil {
+		err = h.AddrAdd(lo, address)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEmbeddedOnDevices runs a whole router on TUN devices in a network
+// namespace of its own.
+func TestEmbeddedOnDevices(t *testing.T) {
+	ns, _ := enterNamespace(t)
 	c := testConfig(testFolder(t))
 	p, err := New(c, WithLogger(logger(t)))
 	if err != nil {
@@ -176,7 +210,7 @@ func TestEmbeddedOnDevices(t *testing.T) {
 	if got := p.Stats().Reconcile.Programmed; got != 2 {
 		t.Errorf("%d softwires are programmed, want 2", got)
 	}
-	want := []string{"192.0.2.0/24 lw4o6-v4", "2001:db8:ffff::1/128 lw4o6-v6"}
+	want := []string{"192.0.0.8/32 lw4o6-v4", "192.0.2.0/24 lw4o6-v4", "2001:db8:ffff::1/128 lw4o6-v6"}
 	if got := routes(t, ns); !slices.Equal(got, want) {
 		t.Errorf("routes %v, want %v", got, want)
 	}
@@ -194,7 +228,7 @@ func TestEmbeddedOnDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, p, func() error {
-		if got := routes(t, ns); len(got) != 3 {
+		if got := routes(t, ns); len(got) != 4 {
 			return errors.New(strings.Join(got, ", "))
 		}
 		return nil
@@ -208,6 +242,174 @@ func TestEmbeddedOnDevices(t *testing.T) {
 	}
 	if _, err := net.InterfaceByName("lw4o6-v4"); err == nil {
 		t.Error("the device is still there after Stop")
+	}
+}
+
+// TestOwnAddress: the router's own IPv4 address is led to it and answers, also
+// where the kernel looks at sources, and follows a reload.
+func TestOwnAddress(t *testing.T) {
+	ns, h := enterNamespace(t)
+	giveAddress(t, h, "203.0.113.9/32")
+	if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/rp_filter", []byte("1"), 0o644); err != nil {
+		t.Skipf("the kernel's check of sources cannot be switched on: %v", err)
+	}
+	c := testConfig(testFolder(t))
+	p, err := New(c, WithLogger(logger(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, p)
+	echo(t, "192.0.0.8")
+
+	next := c
+	next.Dataplane.Forwarder.IPv4Address = netip.MustParseAddr("198.51.100.7")
+	if _, err := p.Reload(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	echo(t, "198.51.100.7")
+	want := []string{"192.0.2.0/24 lw4o6-v4", "198.51.100.7/32 lw4o6-v4", "2001:db8:ffff::1/128 lw4o6-v6"}
+	if got := routes(t, ns); !slices.Equal(got, want) {
+		t.Errorf("routes %v, want %v", got, want)
+	}
+
+	// An address of the host is refused, and nothing changes.
+	next.Dataplane.Forwarder.IPv4Address = netip.MustParseAddr("203.0.113.9")
+	_, err = p.Reload(t.Context(), next)
+	var bad *ConfigError
+	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "dataplane.forwarder.ipv4-address: 203.0.113.9 is an address of the host (lo)") {
+		t.Errorf("an address of the host: %v", err)
+	}
+	echo(t, "198.51.100.7")
+	if got := routes(t, ns); !slices.Equal(got, want) {
+		t.Errorf("routes %v, want %v", got, want)
+	}
+}
+
+// echo pings an address once.
+func echo(t *testing.T, to string) {
+	t.Helper()
+	conn, err := net.Dial("ip4:icmp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write([]byte{8, 0, 0xf7, 0xff, 0, 0, 0, 0}); err != nil {
+		t.Fatal(err)
+	}
+	var answer [100]byte
+	// From the address that was asked: the socket is connected. The IPv4 header
+	// comes first.
+	if n, err := conn.Read(answer[:]); err != nil || n != 28 || answer[20] != 0 {
+		t.Errorf("%s answers % x, %v", to, answer[:n], err)
+	}
+}
+
+// TestOwnAddressOfTheHost: a router on TUN devices does not start with one, and
+// leaves nothing open.
+func TestOwnAddressOfTheHost(t *testing.T) {
+	ns, h := enterNamespace(t)
+	giveAddress(t, h, "198.51.100.7/32")
+	f, err := load(t, strings.Replace(good, "tunnel-mtu: 1540", "ipv4-address: 198.51.100.7", 1))
+	if err == nil {
+		t.Fatal("the address is in pool b, and yet good")
+	}
+	text := strings.NewReplacer("tunnel-mtu: 1540", "ipv4-address: 198.51.100.7", "198.51.100.0/24", "198.51.100.0/30",
+		"{type: packet, name: eth1, next-hop: 2001:db8:fffe::1}", "{type: tun, name: v6}", "socket: /run/lw4o6/control.sock", `socket: ""`).Replace(good)
+	if f, err = load(t, text); err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(f.Config, WithLogger(logger(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = f.Locate(p.Start(t.Context()))
+	if err == nil || !strings.Contains(err.Error(), "/f:19: dataplane.forwarder.ipv4-address: 198.51.100.7 is an address of the host (lo)") {
+		t.Errorf("Start: %v", err)
+	}
+	if links, err := h.LinkList(); err != nil || len(links) != 1 {
+		t.Errorf("%d interfaces are left, %v; routes %v", len(links), err, routes(t, ns))
+	}
+}
+
+// TestOwnAddressIsTaken: where the kernel has a route of somebody else for it,
+// the pools are led here all the same.
+func TestOwnAddressIsTaken(t *testing.T) {
+	ns, h := enterNamespace(t)
+	lo, err := h.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := netip.MustParsePrefix("192.0.0.8/32")
+	err = h.RouteAdd(&netlink.Route{
+		LinkIndex: lo.Attrs().Index, Scope: netlink.SCOPE_LINK,
+		Dst: &net.IPNet{IP: taken.Addr().AsSlice(), Mask: net.CIDRMask(32, 32)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(testConfig(testFolder(t)), WithLogger(logger(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, p)
+	want := []string{"192.0.2.0/24 lw4o6-v4", "2001:db8:ffff::1/128 lw4o6-v6"}
+	if got := routes(t, ns); !slices.Equal(got, want) {
+		t.Errorf("routes %v, want %v", got, want)
+	}
+}
+
+// TestOwnAddressOnPacketDevices: there an address of the host may be the
+// router's own too, and stays the host's; any other is kept from the kernel.
+func TestOwnAddressOnPacketDevices(t *testing.T) {
+	_, h := enterNamespace(t)
+	giveAddress(t, h, "198.51.100.7/32")
+	for _, link := range []string{"eth0", "eth1"} {
+		veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: link}, PeerName: "peer-" + link}
+		if err := h.LinkAdd(veth); err != nil {
+			t.Skipf("no veth devices: %v", err)
+		}
+		if err := h.LinkSetUp(veth); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		own  string
+		want []string
+	}{
+		{"198.51.100.7", []string{"192.0.2.0/24", "2001:db8:ffff::1/128"}},
+		{"198.51.100.8", []string{"192.0.2.0/24", "198.51.100.8/32", "2001:db8:ffff::1/128"}},
+	} {
+		// No subtests: they would run on other threads.
+		c := testConfig(testFolder(t))
+		c.Dataplane.Forwarder.IPv4Address = netip.MustParseAddr(test.own)
+		c.Dataplane.Forwarder.IO.IPv4 = DeviceConfig{Type: "packet", Name: "eth0", NextHop: netip.MustParseAddr("198.51.100.254")}
+		c.Dataplane.Forwarder.IO.IPv6 = DeviceConfig{Type: "packet", Name: "eth1", NextHop: netip.MustParseAddr("2001:db8::2")}
+		p, err := New(c, WithLogger(logger(t)))
+		if err == nil {
+			err = p.Start(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, p.Ready(), "ready")
+		list, err := h.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Type: unix.RTN_BLACKHOLE}, netlink.RT_FILTER_TYPE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range list {
+			got = append(got, r.Dst.String())
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("with %s, kept from the kernel: %v, want %v", test.own, got, test.want)
+		}
+		if err := p.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
