@@ -66,9 +66,19 @@ func (c Config) Validate() error {
 		// would only hide the cause.
 		errs = append(errs, element.At("pools", err))
 	} else {
-		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())))
+		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())), c.ownAddress())
 	}
 	return errors.Join(errs...)
+}
+
+// ownAddress refuses an address that lwB4s share as the router's own: packets to
+// it are the router's, whatever softwires say.
+func (c Config) ownAddress() error {
+	own := c.Dataplane.Forwarder.IPv4Address
+	if p, ok := c.Pools.Index().Find(own); ok && c.Dataplane.Type == TypeForwarder {
+		return element.Errorf("dataplane.forwarder.ipv4-address", "%s is in pool %q, whose addresses are for lwB4s: use one outside of all pools", own, p.Name)
+	}
+	return nil
 }
 
 // Validate reports what is wrong with c.

@@ -33,8 +33,8 @@ type IOConfig struct {
 type DeviceConfig struct {
 	Type DeviceType `yaml:"type"`
 	Name string     `yaml:"name"` // of the network interface
-	// Addresses are given to a TUN device. Routes for pools and BR addresses
-	// are set without being asked for.
+	// Addresses are given to a TUN device. Routes for pools, the router's own
+	// IPv4 address and BR addresses are set without being asked for.
 	Addresses []netip.Prefix `yaml:"addresses"`
 	// NextHop is where a packet device sends everything; unset, it is the
 	// gateway of the kernel's default route through the interface.
@@ -69,6 +69,11 @@ func (c ForwarderConfig) Validate() error {
 		// Package netio nests its lists; each line is a problem.
 		for line := range strings.Lines(err.Error()) {
 			errs = append(errs, element.Errorf("io", "%s", strings.TrimSpace(line)))
+		}
+	}
+	for i, prefix := range c.IO.IPv4.Addresses {
+		if prefix.Addr() == c.IPv4Address {
+			errs = append(errs, element.Errorf("ipv4-address", "%s is item %d of io.ipv4.addresses, which are for the host: use another one", c.IPv4Address, i))
 		}
 	}
 	return errors.Join(errs...)
