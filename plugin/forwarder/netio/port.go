@@ -157,17 +157,6 @@ func (m *member) setRoutes(side dataplane.Side, prefixes []netip.Prefix) error {
 	return err
 }
 
-// Host says which interface of the host has the address a, whose packets the
-// kernel keeps, whatever the routes. It is empty if there is none.
-func (p *Port) Host(a netip.Addr) (string, error) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if p.closed {
-		return "", ErrClosed
-	}
-	return interfaceWith(p.handle, a)
-}
-
 // Close closes the port. A port that runs is closed by the end of Run's context
 // instead. Our routes go with it; a TUN device that was there before, and its
 // addresses, stay.
