@@ -29,7 +29,8 @@ var (
 )
 
 // Run is the CPE until ctx ends; then it takes away what it made and returns
-// nil. It works in the network namespace of the calling thread.
+// nil. It works in the network namespace of the calling thread, and refuses with
+// ErrRunning to be the second one there.
 func Run(ctx context.Context, c Config, log logrus.FieldLogger) error {
 	if err := c.Validate(); err != nil {
 		return err
@@ -54,9 +55,15 @@ func Run(ctx context.Context, c Config, log logrus.FieldLogger) error {
 	return errors.Join(err, undo.all())
 }
 
-// setUp makes everything and notes how to take it away. The rules come before
-// the device that they guard, and forwarding comes last.
+// setUp makes everything and notes how to take it away. Nothing is touched that
+// may be another CPE's; the rules come before the device that they guard, and
+// forwarding comes last.
 func setUp(c Config, s softwire.Softwire, log logrus.FieldLogger, undo *undoing) (device, error) {
+	release, err := claim()
+	if err != nil {
+		return nil, err
+	}
+	undo.add(release)
 	if err := nat.Install(c.nat(s)); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package cpe
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/sirupsen/logrus"
+	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
 
 	"github.com/lwaftr/lw4o6/integration/netlab"
@@ -140,6 +143,76 @@ func TestRunLeavesNothingBehind(t *testing.T) {
 			t.Fatalf("left behind: %+v, before: %+v", after, before)
 		}
 	}
+}
+
+// rules are the rules of all chains of the node, and its IPv4 routes.
+func rules(t *testing.T, node *netlab.Namespace) (all []string) {
+	t.Helper()
+	must(t, node.Do(func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		chains, err := conn.ListChains()
+		if err != nil {
+			return err
+		}
+		for _, chain := range chains {
+			of, err := conn.GetRules(chain.Table, chain)
+			if err != nil {
+				return err
+			}
+			for _, rule := range of {
+				all = append(all, fmt.Sprintf("%s %s handle %d", chain.Table.Name, chain.Name, rule.Handle))
+			}
+		}
+		routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+		for _, route := range routes {
+			all = append(all, route.String())
+		}
+		return err
+	}))
+	return all
+}
+
+// TestSecondIsRefused: a second CPE in the same namespace fails, whatever its
+// device is called, and the first one keeps what it has.
+func TestSecondIsRefused(t *testing.T) {
+	node := home(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	l := &log{up: make(chan struct{})}
+	logger := logrus.New()
+	logger.SetOutput(l)
+	done := make(chan error, 1)
+	go func() { done <- node.Do(func() error { return Run(ctx, valid(), logger) }) }()
+	select {
+	case <-l.up:
+	case err := <-done:
+		t.Fatalf("ended early: %v", err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("not up in time")
+	}
+	before, had := stateOf(t, node), rules(t, node)
+	if len(had) < 5 {
+		t.Fatalf("the first one has only %q", had)
+	}
+	for _, device := range []string{valid().Tunnel.Device, "softwire2"} {
+		c := valid()
+		c.Tunnel.Device = device
+		err := node.Do(func() error { return Run(t.Context(), c, logger) })
+		if !errors.Is(err, ErrRunning) {
+			t.Errorf("device %s: %v", device, err)
+		}
+		if after := stateOf(t, node); !after.same(before) {
+			t.Errorf("device %s: now %+v, before %+v", device, after, before)
+		}
+		if has := rules(t, node); !slices.Equal(has, had) {
+			t.Errorf("device %s: now %q, before %q", device, has, had)
+		}
+	}
+	cancel()
+	must(t, <-done)
 }
 
 func TestFailedStartLeavesNothingBehind(t *testing.T) {
