@@ -26,9 +26,6 @@ func byteAt(at int, value byte) field { return maskedAt(at, 0xff, value) }
 // maskedAt is some bits of one byte.
 func maskedAt(at int, mask, value byte) field { return field{at, []byte{mask}, []byte{value}} }
 
-// bytesAt are some bits of several bytes.
-func bytesAt(at int, mask, value []byte) field { return field{at, mask, value} }
-
 // wordAt is some bits of two bytes.
 func wordAt(at int, mask, value uint16) field {
 	return field{at, []byte{byte(mask >> 8), byte(mask)}, []byte{byte(value >> 8), byte(value)}}

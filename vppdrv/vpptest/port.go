@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -16,8 +17,10 @@ import (
 // Port is the far end of a link to VPP: a veth pair whose near end is one of
 // VPP's interfaces. Packets of the kernel do not come up on it.
 type Port struct {
-	// Interface is VPP's name of its end, Index VPP's number of it.
+	// Interface is VPP's name of its end, and Index the number by which it knows
+	// it; it may be another one after a restart.
 	Interface string
+	Index     uint32
 	// MAC is the far end's address, and VPPMAC that of VPP's end.
 	MAC, VPPMAC net.HardwareAddr
 
@@ -82,6 +85,14 @@ func (v *VPP) attach(p *Port, near string) {
 	v.t.Helper()
 	v.CLI("create host-interface name %s hw-addr %s", near, p.VPPMAC)
 	v.CLI("set interface state %s up", p.Interface)
+	output := v.CLI("show interface %s", p.Interface)
+	for line := range strings.Lines(output) {
+		var name string
+		if _, err := fmt.Sscan(line, &name, &p.Index); err == nil && name == p.Interface {
+			return
+		}
+	}
+	v.t.Fatalf("number of %s:\n%s", p.Interface, output)
 }
 
 // silence keeps the kernel from speaking IPv6 on an interface.

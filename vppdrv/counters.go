@@ -1,0 +1,164 @@
+package vppdrv
+
+import (
+	"context"
+	"iter"
+	"net/netip"
+
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/vppdrv/plan"
+	"github.com/lwaftr/lw4o6/vppdrv/stats"
+	"github.com/lwaftr/lw4o6/vppdrv/topology"
+)
+
+// Names of the events that are the driver's own.
+const (
+	eventUnknown = "drop-exception-unknown" // no packet, or punted by nobody of ours
+	eventUnsent  = "drop-exception-unsent"  // VPP did not take what became of it
+	eventErrors  = "limited-too-big"        // errors of VPP that were not mended
+)
+
+// books are what counters have to remember.
+type books struct {
+	addresses stats.Ledger[netip.Addr]
+	last      dataplane.Counters // as shown
+}
+
+// Counters is as in dataplane.Counter. Events are those of VPP and of the slow
+// path together, where both have them.
+func (d *Driver) Counters(ctx context.Context) (dataplane.Counters, error) {
+	s, done, err := d.program(ctx)
+	if err != nil {
+		return dataplane.Counters{}, err
+	}
+	defer done()
+	reading, err := d.stats.Read(ctx)
+	if err != nil {
+		return dataplane.Counters{}, err
+	}
+	slow, err := d.slow.forwarder.Counters(ctx)
+	if err != nil {
+		return dataplane.Counters{}, err
+	}
+	s.enter(reading)
+	c := s.traffic(reading)
+	c.Granularity = dataplane.PerAddress
+	c.Encapsulated = plus(c.Encapsulated, slow.Encapsulated)
+	c.Decapsulated = plus(c.Decapsulated, slow.Decapsulated)
+	c.Hairpinned = plus(c.Hairpinned, slow.Hairpinned)
+	c.Events = together(reading.Events, slow.Events, []dataplane.Event{
+		{Name: eventUnknown, Drop: true, Packets: d.slow.unknown.Load()},
+		{Name: eventUnsent, Drop: true, Packets: d.slow.unsent.Load()},
+		{Name: eventErrors, Packets: d.slow.errorsLimited.Load()},
+	})
+	s.books.monotonic(&c)
+	return c, nil
+}
+
+// enter takes in what VPP has counted for addresses.
+func (s *session) enter(r *stats.Reading) {
+	s.books.addresses.Enter(r, r.Domains, func(yield func(netip.Addr, uint32) bool) {
+		s.model.Indexes(func(i plan.Index) bool { return yield(i.IPv4, i.Number) })
+	})
+}
+
+// traffic is what VPP has forwarded.
+func (s *session) traffic(r *stats.Reading) dataplane.Counters {
+	hairpin, inside, nobody := s.topology.Counted()
+	through := func(i topology.Index) dataplane.Traffic {
+		if int(i) >= len(r.Interfaces) {
+			return dataplane.Traffic{}
+		}
+		return r.Interfaces[i].Rx
+	}
+	// Of what went to nobody, this was counted for no address; the rest was for
+	// the free ports of addresses in use.
+	unbound := through(nobody)
+	unbound.Bytes -= min(unbound.Bytes, ip6Header*unbound.Packets)
+	for _, i := range s.model.PoolIndexes() {
+		if int(i) < len(r.Domains) {
+			unbound = minus(unbound, r.Domains[i].Tx)
+		}
+	}
+	c := dataplane.Counters{Decapsulated: through(inside), Hairpinned: through(hairpin)}
+	c.Encapsulated = minus(s.books.addresses.Total().Tx, plus(unbound, c.Hairpinned))
+	return c
+}
+
+// together adds up events of one name.
+func together(lists ...[]dataplane.Event) []dataplane.Event {
+	var all []dataplane.Event
+	place := make(map[string]int)
+	for _, list := range lists {
+		for _, e := range list {
+			if i, has := place[e.Name]; has {
+				all[i].Packets += e.Packets
+				continue
+			}
+			place[e.Name] = len(all)
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// monotonic keeps c from going below what was shown before: its counters are
+// read one after the other, and a difference of two may shrink.
+func (b *books) monotonic(c *dataplane.Counters) {
+	for _, t := range []struct{ now, last *dataplane.Traffic }{
+		{&c.Encapsulated, &b.last.Encapsulated}, {&c.Decapsulated, &b.last.Decapsulated}, {&c.Hairpinned, &b.last.Hairpinned},
+	} {
+		t.now.Packets, t.now.Bytes = max(t.now.Packets, t.last.Packets), max(t.now.Bytes, t.last.Bytes)
+	}
+	b.last = *c
+}
+
+func plus(a, b dataplane.Traffic) dataplane.Traffic {
+	return dataplane.Traffic{Packets: a.Packets + b.Packets, Bytes: a.Bytes + b.Bytes}
+}
+
+// minus is a less b, and zero at least.
+func minus(a, b dataplane.Traffic) dataplane.Traffic {
+	return dataplane.Traffic{Packets: a.Packets - min(a.Packets, b.Packets), Bytes: a.Bytes - min(a.Bytes, b.Bytes)}
+}
+
+// SoftwireCounters is as in dataplane.Counter, a row for each IPv4 address.
+// VPP counts towards a row also what it sends to nobody from the address's free
+// ports, and does not count what it cuts; of whole addresses it counts only
+// what goes to their lwB4s. What the slow path forwards is in no row.
+func (d *Driver) SoftwireCounters(ctx context.Context) iter.Seq2[dataplane.SoftwireCounters, error] {
+	return func(yield func(dataplane.SoftwireCounters, error) bool) {
+		rows, err := d.rows(ctx)
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(dataplane.SoftwireCounters{}, err)
+		}
+	}
+}
+
+func (d *Driver) rows(ctx context.Context) ([]dataplane.SoftwireCounters, error) {
+	s, done, err := d.program(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	reading, err := d.stats.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.enter(reading)
+	var rows []dataplane.SoftwireCounters
+	s.model.Indexes(func(i plan.Index) bool {
+		row := s.books.addresses.Of(i.IPv4)
+		rows = append(rows, dataplane.SoftwireCounters{
+			Key: softwire.Key{IPv4: i.IPv4}, ToB4: row.Tx, FromB4: row.Rx,
+		})
+		return true
+	})
+	return rows, nil
+}

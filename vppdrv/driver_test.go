@@ -1,0 +1,372 @@
+package vppdrv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/portset"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/vppdrv/vppapi"
+	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
+)
+
+var (
+	br1 = addr("2001:db8:ffff::1")
+	br2 = addr("2001:db8:ffff::2")
+)
+
+func network() dataplane.Network {
+	return dataplane.Network{Pools: []netip.Prefix{netip.MustParsePrefix("100.64.0.0/16")}, BRs: []netip.Addr{br1, br2}}
+}
+
+// table is n softwires, 63 on each address.
+func table(n int) []softwire.Softwire {
+	all := make([]softwire.Softwire, n)
+	for i := range all {
+		set, err := portset.Of(0, 6, uint16(1+i%63))
+		if err != nil {
+			panic(err)
+		}
+		b := addr("2001:db8:100::").As16()
+		b[13], b[14], b[15] = byte(i>>16), byte(i>>8), byte(i)
+		all[i] = softwire.Softwire{
+			IPv4: netip.AddrFrom4([4]byte{100, 64, byte(i / 63 >> 8), byte(i / 63)}), PortSet: set,
+			B4: netip.AddrFrom16(b), BR: []netip.Addr{br1, br2}[i/63%2],
+		}
+	}
+	return all
+}
+
+func puts(all []softwire.Softwire) []dataplane.Op {
+	ops := make([]dataplane.Op, len(all))
+	for i, s := range all {
+		ops[i] = dataplane.Op{Kind: dataplane.Put, Softwire: s}
+	}
+	return ops
+}
+
+// apply requires that everything is programmed.
+func apply(t testing.TB, d dataplane.Dataplane, ops []dataplane.Op) {
+	t.Helper()
+	for batch := range slices.Chunk(ops, 4096) {
+		results, err := d.Apply(t.Context(), batch)
+		if err != nil {
+			t.Fatalf("Apply: %v", err)
+		}
+		for i, r := range results {
+			if r.Err != nil {
+				t.Fatalf("%s %s: %s: %v", batch[i].Kind, batch[i].Softwire, r.Outcome, r.Err)
+			}
+		}
+	}
+}
+
+// read reads back what is programmed.
+func read(t testing.TB, d dataplane.Dataplane) map[softwire.Key]softwire.Softwire {
+	t.Helper()
+	all := make(map[softwire.Key]softwire.Softwire)
+	for s, err := range d.Softwires(t.Context()) {
+		if err != nil {
+			t.Fatalf("Softwires: %v", err)
+		}
+		all[s.Key()] = s
+	}
+	return all
+}
+
+func byKey(all []softwire.Softwire) map[softwire.Key]softwire.Softwire {
+	m := make(map[softwire.Key]softwire.Softwire)
+	for _, s := range all {
+		m[s.Key()] = s
+	}
+	return m
+}
+
+// TestRestartOfControl: a new process finds everything as it was and changes
+// nothing in VPP.
+func TestRestartOfControl(t *testing.T) {
+	b := newBench(t, nil)
+	first := b.up(t)
+	if err := b.Configure(t.Context(), network()); err != nil {
+		t.Fatal(err)
+	}
+	want := table(5000)
+	whole := softwire.Softwire{IPv4: addr("100.64.200.1"), B4: addr("2001:db8:100:ff::1"), BR: br2}
+	want = append(want, whole)
+	apply(t, b, puts(want))
+	b.stop()
+
+	again, err := New(b.config, quiet(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.vpp.CLI("api trace on")
+	b.Driver = again
+	b.run(t, again)
+	if h := b.up(t); h.Incarnation != first.Incarnation {
+		t.Errorf("health %+v after %+v", h, first)
+	}
+	if err := b.Configure(t.Context(), network()); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, b, puts(want))
+	if got := read(t, b); !maps.Equal(got, byKey(want)) {
+		t.Errorf("read back %d softwires, want %d", len(got), len(want))
+	}
+	modifying(t, b.vpp)
+}
+
+// modifying requires that VPP got no message that changes something since its
+// trace was turned on.
+func modifying(t *testing.T, v *vpptest.VPP) {
+	t.Helper()
+	output := v.CLI("api trace dump")
+	counts := make(map[string]int)
+	for line := range strings.Lines(output) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "vl_api_"); ok {
+			name, _, _ = strings.Cut(name, "_t:")
+			counts[name]++
+		}
+	}
+	if counts["map_rule_dump"] < 50 {
+		t.Errorf("messages %v: want the rules to be read", counts)
+	}
+	for name, n := range counts {
+		reading := strings.HasSuffix(name, "_dump") || strings.HasSuffix(name, "_get") || strings.HasSuffix(name, "_lookup") ||
+			slices.Contains([]string{
+				"control_ping", "show_version", "get_next_index", "classify_table_by_interface", "classify_table_info", "sockclnt_create",
+			}, name)
+		// The test itself uses the command line, twice.
+		if !reading && (name != "cli_inband" || n > 2) {
+			t.Errorf("%d messages %s", n, name)
+		}
+	}
+}
+
+// TestVPPRestarts: VPP is killed and started again, twice in a row.
+func TestVPPRestarts(t *testing.T) {
+	b := newBench(t, nil)
+	known := b.up(t)
+	want := table(300)
+	for range 3 {
+		if err := b.Configure(t.Context(), network()); err != nil {
+			t.Fatal(err)
+		}
+		if left := read(t, b); len(left) != 0 {
+			t.Errorf("%d softwires in a new VPP", len(left))
+		}
+		apply(t, b, puts(want))
+		if got := read(t, b); !maps.Equal(got, byKey(want)) {
+			t.Errorf("read back %d softwires, want %d", len(got), len(want))
+		}
+		b.vpp.Kill()
+		b.vpp.Restart()
+		b.restarted()
+		known = b.newIncarnation(t, known)
+	}
+}
+
+// newIncarnation waits until VPP is up again after it lost everything.
+func (b *bench) newIncarnation(t *testing.T, known dataplane.Health) dataplane.Health {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	h := known
+	for h.State != dataplane.StateUp || h.Incarnation == known.Incarnation {
+		var err error
+		if h, err = b.WaitHealth(ctx, h); err != nil {
+			t.Fatalf("not up again: %v; last %+v", err, h)
+		}
+	}
+	return h
+}
+
+// TestNotConnected: without VPP calls fail at once and say why.
+func TestNotConnected(t *testing.T) {
+	dir := t.TempDir()
+	c := DefaultConfig()
+	c.API, c.Stats, c.Punt = dir+"/api", dir+"/stats", dir+"/punt"
+	d, err := New(c, quiet(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(reason string) {
+		t.Helper()
+		_, applied := d.Apply(t.Context(), puts(table(1)))
+		_, counted := d.Counters(t.Context())
+		calls := []error{d.Configure(t.Context(), network()), applied, counted, d.Inject(t.Context(), dataplane.SideIPv4, []byte{0x45})}
+		for _, err := range d.Softwires(t.Context()) {
+			calls = append(calls, err)
+		}
+		for _, err := range d.SoftwireCounters(t.Context()) {
+			calls = append(calls, err)
+		}
+		if len(calls) != 6 {
+			t.Errorf("%d calls", len(calls))
+		}
+		for i, err := range calls {
+			if !errors.Is(err, ErrNotConnected) || !strings.Contains(fmt.Sprint(err), reason) {
+				t.Errorf("call %d: %v, want %q", i, err, reason)
+			}
+		}
+	}
+	check("not started")
+	b := &bench{Driver: d}
+	stop := b.run(t, d)
+	stop()
+	check("stopped")
+}
+
+// TestHang: a VPP that hangs for a while loses nothing.
+func TestHang(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.CallTimeout = 200 * time.Millisecond })
+	known := b.up(t)
+	if err := b.Configure(t.Context(), network()); err != nil {
+		t.Fatal(err)
+	}
+	want := table(200)
+	apply(t, b, puts(want[:100]))
+	b.vpp.Pause()
+	results, err := b.Apply(t.Context(), puts(want[100:]))
+	if err == nil {
+		for i, r := range results {
+			if r.Outcome != dataplane.Retryable || !errors.Is(r.Err, vppapi.ErrNoAnswer) {
+				t.Errorf("op %d while VPP hangs: %+v", i, r)
+				break
+			}
+		}
+	} else if !errors.Is(err, vppapi.ErrNoAnswer) {
+		t.Errorf("Apply while VPP hangs: %v", err)
+	}
+	b.vpp.Resume()
+	apply(t, b, puts(want))
+	if got := read(t, b); !maps.Equal(got, byKey(want)) {
+		t.Errorf("read back %d softwires, want %d", len(got), len(want))
+	}
+	if h := b.health.get(); !h.Same(known) {
+		t.Errorf("health %+v, before %+v", h, known)
+	}
+}
+
+// TestUnresponsive: a VPP that hangs for too long is given up, and taken again.
+func TestUnresponsive(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.PingInterval, c.Unresponsive = 10*time.Millisecond, 50*time.Millisecond })
+	known := b.up(t)
+	b.vpp.Pause()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	h, err := b.WaitHealth(ctx, known)
+	if err != nil || h.State != dataplane.StateDown || h.Incarnation != 0 || h.Reason == "" {
+		t.Errorf("health %+v, %v", h, err)
+	}
+	b.vpp.Resume()
+	for h.State != dataplane.StateUp {
+		if h, err = b.WaitHealth(ctx, h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h.Incarnation != known.Incarnation {
+		t.Errorf("incarnation %d after a pause, before %d", h.Incarnation, known.Incarnation)
+	}
+}
+
+// TestForeign: what is not ours stays.
+func TestForeign(t *testing.T) {
+	b := newBench(t, nil)
+	b.up(t)
+	b.vpp.Lines(`
+		map add domain tag somebody ip4-pfx 198.51.100.1/32 ip6-pfx ::/128 ip6-src 2001:db8::9/128 ea-bits-len 0 psid-offset 0 psid-len 4 mtu 1500
+		map add rule index 0 psid 3 ip6-dst 2001:db8::7
+		create loopback interface instance 77
+		ip table add 77`)
+	foreign := func() string {
+		return b.vpp.CLI("show map domain index 0") + b.vpp.CLI("show interface loop77") + b.vpp.CLI("show ip table 77")
+	}
+	before := foreign()
+	if err := b.Configure(t.Context(), network()); err != nil {
+		t.Fatal(err)
+	}
+	want := table(130)
+	apply(t, b, puts(want))
+	if got := read(t, b); !maps.Equal(got, byKey(want)) {
+		t.Errorf("read back %d softwires, want %d", len(got), len(want))
+	}
+	if err := b.Configure(t.Context(), dataplane.Network{}); err != nil {
+		t.Fatal(err)
+	}
+	b.stop()
+	// Made for something else, so all of ours is made anew.
+	b.config.Forwarding.TunnelMTU = 1480
+	d, err := New(b.config, quiet(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Driver = d
+	b.run(t, d)
+	b.up(t)
+	if left := read(t, b); len(left) != 0 {
+		t.Errorf("%d softwires are left", len(left))
+	}
+	if after := foreign(); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Errorf("default: %v", err)
+	}
+	for key, change := range map[string]func(*Config){
+		"api-socket":             func(c *Config) { c.API = "api.sock" },
+		"stats-socket":           func(c *Config) { c.Stats = "" },
+		"punt-socket":            func(c *Config) { c.Punt = "/" + strings.Repeat("x", 107) },
+		"exception-socket":       func(c *Config) { c.Exceptions = "x" },
+		"instance":               func(c *Config) { c.Instance = "a:b" },
+		"ipv4-table":             func(c *Config) { c.IPv4Table = c.Tables },
+		"ipv6-table":             func(c *Config) { c.IPv6Table = c.Tables + 7 },
+		"own-tables":             func(c *Config) { c.Tables = 0 },
+		"answer-psid-len":        func(c *Config) { c.Fill = 16 },
+		"script-lines":           func(c *Config) { c.ScriptLines = 0 },
+		"call-timeout":           func(c *Config) { c.CallTimeout = 0 },
+		"ping-interval":          func(c *Config) { c.PingInterval = -1 },
+		"retry-min":              func(c *Config) { c.RetryMin = time.Minute },
+		"forwarding.tunnel-mtu":  func(c *Config) { c.Forwarding.TunnelMTU = 1000 },
+		"forwarding.hop-limit":   func(c *Config) { c.Forwarding.HopLimit = 0 },
+		"forwarding.icmpv4.rate": func(c *Config) { c.Forwarding.ICMPv4.Rate.Total = -1 },
+	} {
+		c := DefaultConfig()
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+// TestSocketsMissing: each is named that VPP does not have.
+func TestSocketsMissing(t *testing.T) {
+	v := vpptest.Start(t, vpptest.Config{NoPunt: true})
+	c := testConfig(v)
+	for reason, change := range map[string]func(*Config){
+		"punt { socket": func(*Config) {},
+		"/nostats":      func(c *Config) { c.Stats = "/nostats" },
+		"/noapi":        func(c *Config) { c.API = "/noapi"; c.Exceptions = v.Dir() + "/e" },
+	} {
+		config := c
+		change(&config)
+		d, err := New(config, quiet(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.connect(t.Context()); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: %v", reason, err)
+		}
+	}
+}
