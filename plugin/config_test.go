@@ -107,6 +107,7 @@ func TestBadFiles(t *testing.T) {
 		{"VPP", "type: forwarder", "type: vpp", []string{`f:17: dataplane.type: "vpp" is not supported by this version; use "forwarder"`}},
 		{"no such data plane", "type: forwarder", "type: dpdk", []string{`f:17: dataplane.type: "dpdk" is not a data plane; use "forwarder"`}},
 		{"MTU", "tunnel-mtu: 1540", "tunnel-mtu: 1000", []string{"f:19: dataplane.forwarder.tunnel-mtu: 1000 is not between 1280 and 65535"}},
+		{"MTU of a TUN device", "tunnel-mtu: 1540", "ipv4-mtu: 60", []string{"f:19: dataplane.forwarder.ipv4-mtu: 60 is not between 68 and 65535"}},
 		{"own address in a pool", "tunnel-mtu: 1540", "ipv4-address: 198.51.100.7", []string{`f:19: dataplane.forwarder.ipv4-address: 198.51.100.7 is in pool "b", whose addresses are for lwB4s: use one outside of all pools`}},
 		{"own address given to the host", "name: v4}", "name: v4, addresses: [203.0.113.1/24, 192.0.0.8/32]}", []string{"f:18: dataplane.forwarder.ipv4-address: 192.0.0.8 is item 1 of io.ipv4.addresses, which are for the host: use another one"}},
 		{"filter", "source: 10.0.0.0/8", "source: 2001:db8::/32", []string{"f:22: dataplane.forwarder.filters.ipv4-in[0].source: 2001:db8::/32 is of the wrong address family"}},

@@ -63,6 +63,8 @@ func (c ForwarderConfig) Validate() error {
 	errs := []error{c.Config.Validate()}
 	io, err := c.ports()
 	if err == nil {
+		// What is wrong with an MTU was said above, by the key that sets it.
+		io.IPv4.MTU, io.IPv6.MTU = 0, 0
 		err = io.Validate()
 	}
 	if err != nil {

@@ -7,6 +7,8 @@ import "errors"
 var (
 	// ErrPermission: the process may not open the device.
 	ErrPermission = errors.New("needs CAP_NET_ADMIN and CAP_NET_RAW: run as root or grant them")
+	// ErrNoAccess: the file by which TUN devices are made may not be opened.
+	ErrNoAccess = errors.New(tunPath + " may not be opened: allow it by the file's permissions, or give the device to the container")
 	// ErrNoInterface: there is no network interface of that name.
 	ErrNoInterface = errors.New("no such interface")
 	// ErrUnsuitable: the interface is there, but is not of the configured kind.

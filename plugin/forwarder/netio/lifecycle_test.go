@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -145,6 +146,23 @@ func TestOpenErrors(t *testing.T) {
 					t.Errorf("error %q", err)
 				}
 			})
+		}
+	})
+}
+
+// TestClosedTUNFile: what is wrong is the file, and not a capability.
+func TestClosedTUNFile(t *testing.T) {
+	n := newNamespace(t)
+	directory := filepath.Dir(tunPath)
+	n.do(func() {
+		// Of this thread only: a file system on which no device can be opened.
+		n.check(unix.Unshare(unix.CLONE_NEWNS), "new mount namespace")
+		n.check(unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), "private mounts")
+		n.check(unix.Mount("tmpfs", directory, "tmpfs", unix.MS_NODEV, ""), "mount")
+		n.check(unix.Mknod(tunPath, unix.S_IFCHR|0o666, int(unix.Mkdev(10, 200))), "device file")
+		_, err := Open(DefaultConfig(), quiet())
+		if !errors.Is(err, ErrNoAccess) || errors.Is(err, ErrPermission) || !strings.Contains(err.Error(), tunPath+" may not be opened") {
+			t.Errorf("error %q", err)
 		}
 	})
 }

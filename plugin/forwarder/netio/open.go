@@ -14,8 +14,8 @@ import (
 // thread. No packet moves before Run. What was opened is closed by Run when it
 // returns, or by Close.
 //
-// Errors wrap ErrPermission, ErrNoInterface, ErrUnsuitable or ErrBusy where
-// these are the cause.
+// Errors wrap ErrPermission, ErrNoAccess, ErrNoInterface, ErrUnsuitable or ErrBusy
+// where these are the cause.
 func Open(config Config, log logrus.FieldLogger) (*Port, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err

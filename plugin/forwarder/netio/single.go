@@ -26,7 +26,8 @@ type TUN struct {
 // of the calling thread, with segmentation offload. batch is how many packets
 // are received at a time at most.
 //
-// Errors wrap ErrPermission, ErrUnsuitable or ErrBusy where these are the cause.
+// Errors wrap ErrPermission, ErrNoAccess, ErrUnsuitable or ErrBusy where these
+// are the cause.
 func OpenTUN(config DeviceConfig, batch int) (*TUN, error) {
 	if batch < 1 || batch > maxBatch {
 		return nil, fmt.Errorf("batch: %d is not in 1 to %d", batch, maxBatch)

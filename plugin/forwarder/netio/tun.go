@@ -44,6 +44,10 @@ func openTUN(handle *netlink.Handle, name string, queues int, offload bool) (fds
 // openTUNQueue opens one queue of a TUN device.
 func openTUNQueue(name string, flags uint16) (int, error) {
 	fd, err := unix.Open(tunPath, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	// Capabilities are asked for later: here it is the file that is closed.
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		return -1, fmt.Errorf("%w (%w)", ErrNoAccess, err)
+	}
 	if err != nil {
 		return -1, fmt.Errorf("open %s: %w", tunPath, err)
 	}
@@ -79,6 +83,8 @@ func setTUNOffload(fd int) (udp bool, err error) {
 // tunError says in one line why a TUN device could not be opened.
 func tunError(err error, exists bool, queues int) error {
 	switch {
+	case errors.Is(err, ErrNoAccess):
+		return err
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%w (%w)", ErrPermission, err)
 	case errors.Is(err, unix.EBUSY):
