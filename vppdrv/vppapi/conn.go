@@ -26,11 +26,12 @@ const createNumber = 15
 // Conn is a connection to VPP. Its methods may be called from several
 // goroutines. Calls are answered while Run runs.
 type Conn struct {
-	socket  *net.UnixConn
-	reader  *bufio.Reader
-	client  uint32 // our number at VPP
-	timeout time.Duration
-	ids     *numbers
+	socket *net.UnixConn
+	reader *bufio.Reader
+	client uint32        // our number at VPP
+	answer time.Duration // how long to wait for an answer
+	write  time.Duration // and for VPP to take a request
+	ids    *numbers
 
 	writing sync.Mutex // held for each frame
 
@@ -55,7 +56,7 @@ func Dial(ctx context.Context, path, name string) (*Conn, error) {
 	}
 	c := &Conn{
 		socket: socket.(*net.UnixConn), reader: bufio.NewReaderSize(socket, 1<<16),
-		timeout: Timeout, streams: make(map[uint32]*Stream), ended: make(chan struct{}),
+		answer: Timeout, write: Timeout, streams: make(map[uint32]*Stream), ended: make(chan struct{}),
 	}
 	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) }) // fails only when closed
 	defer stop()
@@ -162,7 +163,7 @@ func (c *Conn) send(m api.Message, context uint32) error {
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if err := c.socket.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+	if err := c.socket.SetWriteDeadline(time.Now().Add(c.write)); err != nil {
 		return c.error()
 	}
 	if _, err := c.socket.Write(frame(request)); err != nil {

@@ -72,14 +72,31 @@ func TestAnswersInAnyOrder(t *testing.T) {
 	}
 }
 
+// lapsing is a context whose deadline passes when done is closed.
+type lapsing struct {
+	context.Context
+	done chan struct{}
+}
+
+func (l lapsing) Done() <-chan struct{} { return l.done }
+
+func (l lapsing) Err() error {
+	select {
+	case <-l.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // TestLateAnswer: it is nobody's.
 func TestLateAnswer(t *testing.T) {
 	f := newFake(t)
 	c, _ := f.dial()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
+	ctx := lapsing{Context: t.Context(), done: make(chan struct{})}
 	late := pings(ctx, c)
 	_, first := f.request()
+	close(ctx.done)
 	if err := <-late; !errors.Is(err, ErrNoAnswer) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("without an answer: %v", err)
 	}
@@ -98,7 +115,7 @@ func TestLateAnswer(t *testing.T) {
 func TestNoAnswerWithoutDeadline(t *testing.T) {
 	f := newFake(t)
 	c, _ := f.dial()
-	c.timeout = time.Millisecond
+	c.answer = time.Millisecond
 	if err := <-pings(t.Context(), c); !errors.Is(err, ErrNoAnswer) {
 		t.Errorf("without an answer: %v", err)
 	}
@@ -143,7 +160,7 @@ func TestVPPEnds(t *testing.T) {
 func TestVPPTakesNothing(t *testing.T) {
 	f := newFake(t)
 	c, ended := f.dial()
-	c.timeout = 10 * time.Millisecond
+	c.write = 10 * time.Millisecond
 	stream, err := c.NewStream(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -114,7 +114,7 @@ func (s *Stream) receive() ([]byte, error) {
 		return message, nil
 	default:
 	}
-	timer := time.NewTimer(s.conn.timeout)
+	timer := time.NewTimer(s.conn.answer)
 	defer timer.Stop()
 	select {
 	case message := <-s.incoming:
@@ -122,7 +122,7 @@ func (s *Stream) receive() ([]byte, error) {
 	case <-s.conn.ended:
 		return nil, s.conn.error()
 	case <-timer.C:
-		return nil, fmt.Errorf("%w within %s", ErrNoAnswer, s.conn.timeout)
+		return nil, fmt.Errorf("%w within %s", ErrNoAnswer, s.conn.answer)
 	case <-s.ctx.Done():
 	case <-s.closed: // by its context, too
 	}
