@@ -71,6 +71,8 @@ func TestSteering(t *testing.T) {
 	tun.IPv6.Routes = []netip.Prefix{netip.MustParsePrefix(leftIPv6 + "/128")}
 	one = tun
 	one.IPv6.Name = one.IPv4.Name
+	packet := packetConfig()
+	packet.IPv4.Routes = tun.IPv4.Routes
 	for _, test := range []struct {
 		name   string
 		side   dataplane.Side
@@ -80,8 +82,8 @@ func TestSteering(t *testing.T) {
 		{"tun, IPv6", dataplane.SideIPv6, tun},
 		{"one tun, IPv4", dataplane.SideIPv4, one},
 		{"one tun, IPv6", dataplane.SideIPv6, one},
-		{"packet, IPv4", dataplane.SideIPv4, packetConfig()},
-		{"packet, IPv6", dataplane.SideIPv6, packetConfig()},
+		{"packet, IPv4", dataplane.SideIPv4, packet},
+		{"packet, IPv6", dataplane.SideIPv6, packet},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			middle, inet, access := packetPair(t)
