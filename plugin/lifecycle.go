@@ -73,15 +73,15 @@ func (p *Plugin) start(ctx context.Context, r *runner) (*running, error) {
 	r.run(ctx, "reconcile", run.rec.Run)
 	r.run(ctx, "networks", run.network.run)
 	r.run(ctx, "ready", func(ctx context.Context) error { return p.announceReady(ctx, run.rec) })
-	if p.config.Control.Socket == "" {
+	if !p.config.Control.Enabled() {
 		return run, nil
 	}
-	l, err := p.listen(ctx, p.config.Control)
+	listeners, err := p.listen(ctx, p.config.Control)
 	if err != nil {
 		return nil, err
 	}
-	server := control.New(p.view(run), p.log.WithField("part", "control"))
-	r.run(ctx, "control", func(ctx context.Context) error { return server.Run(ctx, l) })
+	server := control.New(p.view(run), p.config.Control.Rate, p.log.WithField("part", "control"))
+	r.run(ctx, "control", func(ctx context.Context) error { return server.Run(ctx, listeners...) })
 	return run, nil
 }
 

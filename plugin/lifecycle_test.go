@@ -138,15 +138,15 @@ func TestStartFails(t *testing.T) {
 			return nil
 		}, "data plane fake: injected"},
 		{"control socket", func(*testing.T, *Config, *testDataplane) []Option {
-			return []Option{WithListener(func(context.Context, control.Config) (net.Listener, error) { return nil, cause })}
+			return []Option{WithListeners(func(context.Context, control.Config) ([]net.Listener, error) { return nil, cause })}
 		}, "injected"},
 		{"control socket in use", func(t *testing.T, c *Config, _ *testDataplane) []Option {
-			l, err := control.Listen(t.Context(), c.Control)
+			l, err := control.ListenSocket(t.Context(), c.Control)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { l.Close() })
-			return []Option{WithListener(func(ctx context.Context, c control.Config) (net.Listener, error) {
+			return []Option{WithListeners(func(ctx context.Context, c control.Config) ([]net.Listener, error) {
 				_, err := control.Listen(ctx, c)
 				l.Close() // so that clean finds nothing
 				return nil, err

@@ -23,7 +23,7 @@ type options struct {
 	logConfig func(LogConfig)
 	now       func() time.Time
 	dataplane func(DataplaneConfig, logrus.FieldLogger) (dataplane.Dataplane, error)
-	listen    func(context.Context, control.Config) (net.Listener, error)
+	listen    func(context.Context, control.Config) ([]net.Listener, error)
 }
 
 // WithName sets what Name returns; "lw4o6" otherwise.
@@ -60,8 +60,8 @@ func WithDataplane(make func(DataplaneConfig, logrus.FieldLogger) (dataplane.Dat
 	return func(o *options) { o.dataplane = make }
 }
 
-// WithListener sets what makes the control socket.
-func WithListener(listen func(context.Context, control.Config) (net.Listener, error)) Option {
+// WithListeners sets what makes the listeners of the control API.
+func WithListeners(listen func(context.Context, control.Config) ([]net.Listener, error)) Option {
 	return func(o *options) { o.listen = listen }
 }
 

@@ -122,6 +122,10 @@ func defaultOf(t *testing.T, path string) (text string, required bool) {
 	v := reflect.ValueOf(DefaultConfig())
 	for _, step := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' }) {
 		name, _, item := strings.Cut(step, "[")
+		// What is below a section that is not there has the defaults of zero.
+		if v.Kind() == reflect.Pointer {
+			v = reflect.New(v.Type().Elem()).Elem()
+		}
 		var tag reflect.StructTag
 		v, tag = fieldByKey(v, name)
 		if !v.IsValid() {

@@ -53,7 +53,7 @@ type (
 	}
 )
 
-// view is what the control socket shows of a running Plugin.
+// view is what the control API shows of a running Plugin.
 type view struct {
 	p   *Plugin
 	run *running
@@ -61,7 +61,7 @@ type view struct {
 
 func (p *Plugin) view(run *running) control.Router {
 	v := view{p, run}
-	return control.Router{Status: v, Table: run.table, Counters: v, Tracer: v, Reloader: v}
+	return control.Router{Status: v, Table: run.table, Counters: v, Tracer: v, Reloader: v, Resyncer: run.rec}
 }
 
 // Status implements control.Statuser.

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -15,8 +18,10 @@ import (
 
 // target says which running router a command talks to.
 type target struct {
-	socket, path string
-	timeout      time.Duration
+	socket, path  string
+	server        string // host and port; the socket otherwise
+	ca, cert, key string // for server
+	timeout       time.Duration
 }
 
 // flags declares the flags of t on cmd and all its subcommands.
@@ -25,25 +30,61 @@ func (t *target) flags(cmd *cobra.Command, timeout time.Duration) {
 	f.StringVar(&t.socket, "socket", control.DefaultConfig().Socket, "control socket of the router, a `PATH`")
 	f.StringVarP(&t.path, "config", "c", "", "take the control socket from this configuration `FILE`")
 	f.DurationVar(&t.timeout, "timeout", timeout, "give up after this `DURATION`")
-	cmd.MarkFlagsMutuallyExclusive("socket", "config")
+	f.StringVar(&t.server, "server", "", "talk to the router at `HOST:PORT` over TLS instead")
+	f.StringVar(&t.ca, "ca", "", "with --server: PEM `FILE` of the authority of the router's certificate")
+	f.StringVar(&t.cert, "cert", "", "with --server: PEM `FILE` with the certificate to show")
+	f.StringVar(&t.key, "key", "", "with --server: PEM `FILE` with the key of --cert")
+	cmd.MarkFlagsMutuallyExclusive("socket", "config", "server")
+	cmd.MarkFlagsRequiredTogether("server", "ca", "cert", "key")
 }
 
-// call calls f with a client of the router.
-func (t *target) call(ctx context.Context, f func(context.Context, *api.Client) error) error {
+// client makes the client that the flags ask for.
+func (t *target) client() (*api.Client, error) {
+	if t.server != "" {
+		c, err := clientTLS(t.ca, t.cert, t.key)
+		if err != nil {
+			return nil, err
+		}
+		return api.NewTLSClient(t.server, c), nil
+	}
 	socket := t.socket
 	if t.path != "" {
 		file, err := plugin.LoadFile(t.path)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if socket = file.Config.Control.Socket; socket == "" {
-			return usagef("%s: control.socket is empty, so its router cannot be talked to", t.path)
+			return nil, usagef("%s: control.socket is empty; use --server", t.path)
 		}
 	}
+	return api.NewClient(socket), nil
+}
+
+func clientTLS(ca, cert, key string) (*tls.Config, error) {
+	certificate, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, usagef("--cert and --key: %v", err)
+	}
+	text, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, usagef("--ca: %v", err)
+	}
+	authority := x509.NewCertPool()
+	if !authority.AppendCertsFromPEM(text) {
+		return nil, usagef("--ca: %s has no certificate in PEM form", ca)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: authority, Certificates: []tls.Certificate{certificate}}, nil
+}
+
+// call calls f with a client of the router.
+func (t *target) call(ctx context.Context, f func(context.Context, *api.Client) error) error {
+	client, err := t.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	client := api.NewClient(socket)
-	defer client.Close()
 	return f(ctx, client)
 }
 
@@ -73,5 +114,23 @@ func newReload() *cobra.Command {
 		}),
 	}
 	t.flags(cmd, 2*time.Minute)
+	return cmd
+}
+
+func newResync() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "resync",
+		Short: "make the running router compare its data plane with its table",
+		Long: "Resync makes the running router read back what its data plane holds, and mend what differs\n" +
+			"from its table. What is right is not interrupted. It does not wait for the end; see\n" +
+			"last sync of lwaftr show status.",
+		Example: "  lwaftr resync",
+		Args:    cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command) error {
+			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error { return c.Resync(ctx) })
+		}),
+	}
+	t.flags(cmd, 30*time.Second)
 	return cmd
 }

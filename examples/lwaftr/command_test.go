@@ -32,8 +32,8 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 	walk(newRoot(), nil)
-	if n != 11 {
-		t.Errorf("%d commands, want 11", n)
+	if n != 12 {
+		t.Errorf("%d commands, want 12", n)
 	}
 }
 
@@ -46,7 +46,7 @@ func TestBadUsage(t *testing.T) {
 		{"show", "lwaftr: show what? softwires, counters, status or pools (see lwaftr --help)"},
 		{"show nothing", `lwaftr: unknown command "nothing" for "lwaftr show" (see lwaftr --help)`},
 		{"show status -o xml", `lwaftr: invalid argument "xml" for "-o, --output" flag: must be table or json (see lwaftr --help)`},
-		{"show status --socket a --config b", "lwaftr: if any flags in the group [socket config] are set none of the others can be; [config socket] were all set (see lwaftr --help)"},
+		{"show status --socket a --config b", "lwaftr: if any flags in the group [socket config server] are set none of the others can be; [config socket] were all set (see lwaftr --help)"},
 		{"show softwires --ipv4 2001:db8::1", `lwaftr: --ipv4: "2001:db8::1" is not an IPv4 address`},
 		{"show softwires --b4 x", `lwaftr: --b4: "x" is not an IPv6 address`},
 		{"trace", "lwaftr: --side must be ipv4 or ipv6"},

@@ -49,13 +49,12 @@ func newRoot(options ...plugin.Option) *cobra.Command {
 			"  lwaftr check -c lwaftr.yaml\n" +
 			"  lwaftr run -c lwaftr.yaml\n" +
 			"  lwaftr show status",
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		Args:              cobra.NoArgs,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRun(options), newCheck(), newReload(), newShow(), newTrace(), newVersion())
+	root.AddCommand(newRun(options), newCheck(), newReload(), newResync(), newShow(), newTrace(), newVersion())
 	return root
 }
 

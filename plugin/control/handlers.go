@@ -24,6 +24,14 @@ func (s *Server) Handler() http.Handler {
 	handle(http.MethodGet, api.PathStatus, nil, func(r *http.Request, _ url.Values) (any, error) {
 		return s.router.Status.Status(r.Context())
 	})
+	handle(http.MethodGet, api.PathHealth, nil, func(*http.Request, url.Values) (any, error) {
+		return api.Health{Healthy: true}, nil
+	})
+	handle(http.MethodGet, api.PathReady, nil, s.ready)
+	handle(http.MethodPost, api.PathResync, nil, func(*http.Request, url.Values) (any, error) {
+		s.router.Resyncer.Resync()
+		return struct{}{}, nil
+	})
 	handle(http.MethodGet, api.PathPools, nil, func(r *http.Request, _ url.Values) (any, error) {
 		return s.router.Status.Pools(r.Context())
 	})
@@ -50,6 +58,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, method string, p
 	if r.Method != method {
 		w.Header().Set("Allow", method)
 		s.fail(w, r, &api.Error{Status: http.StatusMethodNotAllowed, Message: fmt.Sprintf("%s takes %s", r.URL.Path, method)})
+		return
+	}
+	if !s.requests.Allow() {
+		w.Header().Set("Retry-After", "1")
+		s.fail(w, r, &api.Error{Status: http.StatusTooManyRequests, Message: fmt.Sprintf("more than %d requests in a second; see control.rate", s.requests.Burst())})
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, api.MaxRequest)
@@ -118,6 +131,18 @@ func refused(err error) error {
 		e.Details = append(e.Details, one.Error())
 	}
 	return e
+}
+
+// ready answers PathReady.
+func (s *Server) ready(r *http.Request, _ url.Values) (any, error) {
+	status, err := s.router.Status.Status(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	if !status.Ready || len(status.Problems) > 0 {
+		return nil, &api.Error{Status: http.StatusServiceUnavailable, Message: "the router is not ready", Details: status.Problems}
+	}
+	return api.Health{Healthy: true}, nil
 }
 
 // trace answers PathTrace.

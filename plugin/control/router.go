@@ -13,7 +13,7 @@ import (
 // asked for with its data plane.
 var ErrUnsupported = errors.New("not supported by this data plane")
 
-// Router is what the control socket shows and orders. Its methods may be called
+// Router is what the control API shows and orders. Its methods may be called
 // from several goroutines.
 type Router struct {
 	Status   Statuser
@@ -21,6 +21,7 @@ type Router struct {
 	Counters Counters
 	Tracer   Tracer
 	Reloader Reloader
+	Resyncer Resyncer
 }
 
 // Statuser describes the router.
@@ -52,4 +53,9 @@ type Tracer interface {
 // of errors.Join is a detail of its own.
 type Reloader interface {
 	Reload(ctx context.Context) (api.ReloadResult, error)
+}
+
+// Resyncer asks for the data plane to be read back and mended. It does not wait.
+type Resyncer interface {
+	Resync()
 }

@@ -22,19 +22,21 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeRouter answers with what it is given.
 type fakeRouter struct {
-	table   *softwire.Table
-	err     error // of every call
-	traced  []byte
-	side    dataplane.Side
-	counted []int // keys of each call of EachSoftwire
+	table    *softwire.Table
+	err      error // of every call
+	traced   []byte
+	side     dataplane.Side
+	counted  []int    // keys of each call of EachSoftwire
+	troubled []string // what is wrong
+	resynced int
 }
 
 func (f *fakeRouter) router() Router {
-	return Router{Status: f, Table: f.table, Counters: f, Tracer: f, Reloader: f}
+	return Router{Status: f, Table: f.table, Counters: f, Tracer: f, Reloader: f, Resyncer: f}
 }
 
 func (f *fakeRouter) Status(context.Context) (api.Status, error) {
-	return api.Status{Name: "test", Ready: true, Softwires: api.Progress{Desired: f.table.Snapshot().Len()}}, f.err
+	return api.Status{Name: "test", Ready: true, Problems: f.troubled, Softwires: api.Progress{Desired: f.table.Snapshot().Len()}}, f.err
 }
 
 func (f *fakeRouter) Pools(context.Context) ([]api.Pool, error) {
@@ -62,6 +64,8 @@ func (f *fakeRouter) Trace(_ context.Context, side dataplane.Side, packet []byte
 func (f *fakeRouter) Reload(context.Context) (api.ReloadResult, error) {
 	return api.ReloadResult{Put: 1}, f.err
 }
+
+func (f *fakeRouter) Resync() { f.resynced++ }
 
 // newFake has n softwires, ten on each address; every third is of lwB4 2001:db8::1.
 func newFake(t *testing.T, n int) *fakeRouter {
@@ -98,7 +102,7 @@ func serve(t *testing.T, f *fakeRouter) (*api.Client, string) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "control.sock")
-	l, err := Listen(t.Context(), Config{Socket: path})
+	l, err := ListenSocket(t.Context(), Config{Socket: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +110,7 @@ func serve(t *testing.T, f *fakeRouter) (*api.Client, string) {
 	log.SetOutput(t.Output())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- New(f.router(), log).Run(ctx, l) }()
+	go func() { done <- New(f.router(), DefaultConfig().Rate, log).Run(ctx, l) }()
 	client := api.NewClient(path)
 	t.Cleanup(func() {
 		client.Close()

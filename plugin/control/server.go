@@ -11,11 +11,13 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 )
 
 // Limits of the server.
 const (
-	maxConnections = 32
+	maxConnections = 32 // of each listener
 	maxHeader      = 8 << 10
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 10 * time.Second
@@ -29,17 +31,20 @@ const (
 
 // Server serves the control API.
 type Server struct {
-	router Router
-	log    logrus.FieldLogger
+	router   Router
+	requests *rate.Limiter
+	log      logrus.FieldLogger
 }
 
-// New returns a Server that shows router.
-func New(router Router, log logrus.FieldLogger) *Server {
-	return &Server{router: router, log: log}
+// New returns a Server that shows router and takes so many requests in a
+// second.
+func New(router Router, perSecond int, log logrus.FieldLogger) *Server {
+	return &Server{router: router, requests: rate.NewLimiter(rate.Limit(perSecond), perSecond), log: log}
 }
 
-// Run serves on l until ctx ends, and then returns nil. It closes l.
-func (s *Server) Run(ctx context.Context, l net.Listener) error {
+// Run serves on all listeners until ctx ends, and then returns nil. It returns
+// earlier if one of them fails. It closes them.
+func (s *Server) Run(ctx context.Context, all ...net.Listener) error {
 	errorLog := s.log.WithField("part", "control")
 	w := errorLog.WriterLevel(logrus.DebugLevel)
 	defer w.Close()
@@ -54,21 +59,24 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		// Requests in progress learn that it is over.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(netutil.LimitListener(l, maxConnections)) }()
-	var err error
-	select {
-	case err = <-served:
-		err = fmt.Errorf("control socket: %w", err)
-	case <-ctx.Done():
+	serving, ctx := errgroup.WithContext(ctx)
+	for _, l := range all {
+		serving.Go(func() error {
+			err := server.Serve(netutil.LimitListener(l, maxConnections))
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			return fmt.Errorf("control API on %s: %w", l.Addr(), err)
+		})
+	}
+	serving.Go(func() error {
+		<-ctx.Done()
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
 		if server.Shutdown(stop) != nil {
 			server.Close()
 		}
-		if e := <-served; !errors.Is(e, http.ErrServerClosed) {
-			err = fmt.Errorf("control socket: %w", e)
-		}
-	}
-	return err
+		return nil
+	})
+	return serving.Wait()
 }

@@ -347,7 +347,7 @@ func FuzzHandler(f *testing.F) {
 		}
 		req.URL.Path, req.URL.RawQuery = path, query
 		w := recorder{header: http.Header{}}
-		New(newFake(t, 3).router(), quiet()).Handler().ServeHTTP(&w, req)
+		New(newFake(t, 3).router(), 1000, quiet()).Handler().ServeHTTP(&w, req)
 		// The mux redirects paths that are not clean, and then does not answer
 		// in JSON.
 		if w.status >= 500 || w.status != 301 && w.status != 307 && w.status != 308 && !json.Valid(w.body.Bytes()) {

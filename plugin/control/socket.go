@@ -20,18 +20,41 @@ var ErrInUse = errors.New("another process listens on it; is a router running al
 // newSuffix is appended to the name under which the socket is made.
 const newSuffix = ".new"
 
-// Listen makes the control socket of c and listens on it. A socket that nobody
-// listens on any more is replaced. The socket is removed when the listener is
-// closed, unless somebody else has put another in its place.
-func Listen(ctx context.Context, c Config) (net.Listener, error) {
-	l, err := listen(ctx, c)
+// Listen listens wherever c says: on the control socket first.
+func Listen(ctx context.Context, c Config) ([]net.Listener, error) {
+	var all []net.Listener
+	if c.Socket != "" {
+		l, err := ListenSocket(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	if c.Listen != nil {
+		l, err := ListenTLS(ctx, *c.Listen)
+		if err != nil {
+			for _, open := range all {
+				open.Close()
+			}
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// ListenSocket makes the control socket of c and listens on it. A socket that
+// nobody listens on any more is replaced. The socket is removed when the
+// listener is closed, unless somebody else has put another in its place.
+func ListenSocket(ctx context.Context, c Config) (net.Listener, error) {
+	l, err := listenSocket(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("control socket %s: %w", c.Socket, err)
 	}
 	return l, nil
 }
 
-func listen(ctx context.Context, c Config) (net.Listener, error) {
+func listenSocket(ctx context.Context, c Config) (net.Listener, error) {
 	gid, err := groupID(c.Group)
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func TestListenPermissions(t *testing.T) {
 	if os.Geteuid() == 0 {
 		gid, group = 12345, "12345"
 	}
-	l, err := Listen(t.Context(), Config{Socket: path, Group: group})
+	l, err := ListenSocket(t.Context(), Config{Socket: path, Group: group})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestListenReplacesStaleSocket(t *testing.T) {
 		old.(*net.UnixListener).SetUnlinkOnClose(false)
 		old.Close()
 	}
-	l, err := Listen(t.Context(), Config{Socket: path})
+	l, err := ListenSocket(t.Context(), Config{Socket: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,12 +100,12 @@ func TestListenReplacesStaleSocket(t *testing.T) {
 
 func TestListenRefuses(t *testing.T) {
 	path := socketPath(t)
-	l, err := Listen(t.Context(), Config{Socket: path})
+	l, err := ListenSocket(t.Context(), Config{Socket: path})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := Listen(t.Context(), Config{Socket: path}); !errors.Is(err, ErrInUse) {
+	if _, err := ListenSocket(t.Context(), Config{Socket: path}); !errors.Is(err, ErrInUse) {
 		t.Errorf("a second listener: %v", err)
 	}
 	if conn, err := net.Dial("unix", path); err != nil {
@@ -117,16 +117,16 @@ func TestListenRefuses(t *testing.T) {
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(t.Context(), Config{Socket: file}); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+	if _, err := ListenSocket(t.Context(), Config{Socket: file}); err == nil || !strings.Contains(err.Error(), "is not a socket") {
 		t.Errorf("on a file: %v", err)
 	}
 	if b, err := os.ReadFile(file); err != nil || string(b) != "precious" {
 		t.Errorf("the file is now %q, %v", b, err)
 	}
-	if _, err := Listen(t.Context(), Config{Socket: path + "2", Group: "no such group"}); err == nil || !strings.Contains(err.Error(), `there is no group "no such group"`) {
+	if _, err := ListenSocket(t.Context(), Config{Socket: path + "2", Group: "no such group"}); err == nil || !strings.Contains(err.Error(), `there is no group "no such group"`) {
 		t.Errorf("with an unknown group: %v", err)
 	}
-	if _, err := Listen(t.Context(), Config{Socket: file + "/x.sock"}); err == nil {
+	if _, err := ListenSocket(t.Context(), Config{Socket: file + "/x.sock"}); err == nil {
 		t.Error("below a file: accepted")
 	}
 }
@@ -135,14 +135,14 @@ func TestListenRefuses(t *testing.T) {
 // socket of the one that took over.
 func TestCloseLeavesSuccessor(t *testing.T) {
 	path := socketPath(t)
-	first, err := Listen(t.Context(), Config{Socket: path})
+	first, err := ListenSocket(t.Context(), Config{Socket: path})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	second, err := Listen(t.Context(), Config{Socket: path})
+	second, err := ListenSocket(t.Context(), Config{Socket: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,12 +162,14 @@ func TestConfigValidate(t *testing.T) {
 		want []string
 	}{
 		{"default", DefaultConfig(), nil},
-		{"none", Config{}, nil},
-		{"group without socket", Config{Group: "x"}, []string{"group"}},
-		{"relative", Config{Socket: "control.sock"}, []string{"socket"}},
-		{"not clean", Config{Socket: "/run/../control.sock"}, []string{"socket"}},
-		{"too long", Config{Socket: "/" + strings.Repeat("x", 103)}, []string{"socket"}},
-		{"longest", Config{Socket: "/" + strings.Repeat("x", 102)}, nil},
+		{"none", Config{Rate: 1}, nil},
+		{"group without socket", Config{Group: "x", Rate: 1}, []string{"group"}},
+		{"relative", Config{Socket: "control.sock", Rate: 1}, []string{"socket"}},
+		{"not clean", Config{Socket: "/run/../control.sock", Rate: 1}, []string{"socket"}},
+		{"too long", Config{Socket: "/" + strings.Repeat("x", 103), Rate: 1}, []string{"socket"}},
+		{"longest", Config{Socket: "/" + strings.Repeat("x", 102), Rate: 1}, nil},
+		{"rate", Config{}, []string{"rate"}},
+		{"TCP", Config{Rate: 1, Listen: &TLSConfig{}}, []string{"listen.address", "listen.certificate", "listen.client-ca", "listen.key"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			errs := element.Each(tt.c.Validate())
@@ -185,12 +187,12 @@ func TestConfigValidate(t *testing.T) {
 }
 
 func TestRunReportsBrokenListener(t *testing.T) {
-	l, err := Listen(t.Context(), Config{Socket: socketPath(t)})
+	l, err := ListenSocket(t.Context(), Config{Socket: socketPath(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Close()
-	if err := New(newFake(t, 1).router(), quiet()).Run(t.Context(), l); err == nil {
+	if err := New(newFake(t, 1).router(), 1000, quiet()).Run(t.Context(), l); err == nil {
 		t.Error("Run on a closed listener returns nil")
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,27 +21,35 @@ import (
 // ErrNoRouter reports that nobody listens on the control socket.
 var ErrNoRouter = errors.New("no router listens there; is it running?")
 
-// Client talks to the router that listens on one control socket. It may be used
-// from several goroutines.
+// Client talks to one router. It may be used from several goroutines.
 type Client struct {
-	http   http.Client
-	socket string
+	http http.Client
+	base string // URL without a path
+	at   string // the router, as errors name it
 }
 
 // NewClient returns a client of the socket at path. Nothing is opened before the
 // first call.
 func NewClient(path string) *Client {
-	c := &Client{socket: path}
-	c.http.Transport = &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", path)
-		},
-		DisableCompression: true,
-		MaxIdleConns:       1,
-		IdleConnTimeout:    10 * time.Second,
+	t := transport()
+	t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
 	}
-	return c
+	// The host is not looked up; a request must have one.
+	return &Client{http: http.Client{Transport: t}, base: "http://router", at: path}
+}
+
+// NewTLSClient returns a client of the router at address, a host and a port,
+// which c shows its certificate to.
+func NewTLSClient(address string, c *tls.Config) *Client {
+	t := transport()
+	t.TLSClientConfig = c
+	return &Client{http: http.Client{Transport: t}, base: "https://" + address, at: address}
+}
+
+func transport() *http.Transport {
+	return &http.Transport{DisableCompression: true, MaxIdleConns: 1, IdleConnTimeout: 10 * time.Second}
 }
 
 // Close closes idle connections.
@@ -65,6 +74,19 @@ func (c *Client) Pools(ctx context.Context) ([]Pool, error) {
 // Trace asks what would happen to a packet.
 func (c *Client) Trace(ctx context.Context, r TraceRequest) (Trace, error) {
 	return call[Trace](ctx, c, http.MethodPost, PathTrace, r)
+}
+
+// Ready asks whether all is well. The Details of the *Error are what is not.
+func (c *Client) Ready(ctx context.Context) error {
+	_, err := call[Health](ctx, c, http.MethodGet, PathReady, nil)
+	return err
+}
+
+// Resync makes the router read its data plane back and mend what differs. It
+// does not wait for that.
+func (c *Client) Resync(ctx context.Context) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, PathResync, nil)
+	return err
 }
 
 // Reload makes the router read its configuration again. The Details of the
@@ -124,8 +146,7 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 		}
 		in = bytes.NewReader(b)
 	}
-	// The host is not looked up; a request must have one.
-	req, err := http.NewRequestWithContext(ctx, method, "http://router"+path, in)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, in)
 	if err != nil {
 		return to, fmt.Errorf("control request: %w", err)
 	}
@@ -139,7 +160,7 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 		return to, c.failure(err)
 	}
 	if len(data) > MaxAnswer {
-		return to, fmt.Errorf("%s: the answer is larger than %d bytes", c.socket, MaxAnswer)
+		return to, fmt.Errorf("%s: the answer is larger than %d bytes", c.at, MaxAnswer)
 	}
 	if res.StatusCode != http.StatusOK {
 		e := &Error{}
@@ -150,7 +171,7 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 		return to, e
 	}
 	if err := json.Unmarshal(data, &to); err != nil {
-		return to, fmt.Errorf("%s: the answer is not understood: %w", c.socket, err)
+		return to, fmt.Errorf("%s: the answer is not understood: %w", c.at, err)
 	}
 	return to, nil
 }
@@ -162,11 +183,11 @@ func (c *Client) failure(err error) error {
 		err = u.Err
 	}
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("%s: %w", c.socket, ErrNoRouter)
+		return fmt.Errorf("%s: %w", c.at, ErrNoRouter)
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		err = op.Err
 	}
-	return fmt.Errorf("%s: %w", c.socket, err)
+	return fmt.Errorf("%s: %w", c.at, err)
 }

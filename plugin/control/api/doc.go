@@ -1,13 +1,17 @@
-// Package api owns what is said over the control socket: the JSON types, the
-// paths, and a client. It is HTTP/1.1 on a unix socket. All paths begin with
-// the version, and within a version keys are only added.
+// Package api owns what is said over the control API: the JSON types, the paths,
+// and a client. It is HTTP/1.1 on a unix socket, and with TLS and certificates
+// of clients on TCP. All paths begin with the version, and within a version
+// keys are only added.
 //
+//	GET  /v1/health     Health: 200 while the process answers
+//	GET  /v1/ready      Health: 503 and the problems unless all is well
 //	GET  /v1/status     Status
 //	GET  /v1/softwires  SoftwirePage; ?ipv4= ?b4= ?after= ?limit= ?counters=true
 //	GET  /v1/counters   Counters
 //	GET  /v1/pools      []Pool
 //	POST /v1/trace      TraceRequest -> Trace
 //	POST /v1/reload     ReloadResult
+//	POST /v1/resync     {}: reads the data plane back and mends it
 //
 // Every answer but 200 has an Error as its body. Keys are leaf names of
 // RFC 8676 where it has one. Times are RFC 3339, PSIDs right-justified.

@@ -11,12 +11,15 @@ import (
 
 // Paths of the API.
 const (
+	PathHealth    = "/v1/health"
+	PathReady     = "/v1/ready"
 	PathStatus    = "/v1/status"
 	PathSoftwires = "/v1/softwires"
 	PathCounters  = "/v1/counters"
 	PathPools     = "/v1/pools"
 	PathTrace     = "/v1/trace"
 	PathReload    = "/v1/reload"
+	PathResync    = "/v1/resync"
 )
 
 // Limits of the API.
@@ -27,6 +30,11 @@ const (
 	MaxAnswer    = 1 << 24 // bytes of an answer's body
 	MaxPacket    = 65_575  // bytes of a packet to trace: 40 and the largest payload
 )
+
+// Health is an answer of 200: whoever wants only that need not read it.
+type Health struct {
+	Healthy bool `json:"healthy"`
+}
 
 // Status is how the router is.
 type Status struct {
