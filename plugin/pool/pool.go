@@ -21,6 +21,7 @@ type Pool struct {
 	PSIDLen    uint8 `yaml:"psid-len" config:"required"`
 	// BR is the address that the pool's lwB4s tunnel to.
 	BR netip.Addr `yaml:"br-ipv6-addr" config:"required"`
+	Terms
 }
 
 // Params is how the pool splits the ports of its addresses. The error wraps
@@ -55,6 +56,7 @@ func (p Pool) validate(errs *problems) {
 	if !usableBR(p.BR) {
 		errs.add("br-ipv6-addr", "%s is not a global IPv6 unicast address", p.BR)
 	}
+	p.validateTerms(errs)
 }
 
 // validName keeps names safe in metrics, URLs and logs.

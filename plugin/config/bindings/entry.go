@@ -39,6 +39,9 @@ func (e Entry) Softwire(pools *pool.Index) (softwire.Softwire, error) {
 	if !ok {
 		return softwire.Softwire{}, element.Errorf(keyIPv4, "%s is in no pool", e.IPv4)
 	}
+	if !p.Allows(pool.Static) {
+		return softwire.Softwire{}, element.Errorf(keyIPv4, "%s is in pool %q, whose mechanisms do not include %s", e.IPv4, p.Name, pool.Static)
+	}
 	if e.PSIDOffset != nil {
 		p.PSIDOffset = *e.PSIDOffset
 	}

@@ -11,15 +11,18 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
-// testPools has a shared pool, one of whole addresses, and one big enough for a
-// million softwires.
+// testPools has a shared pool, one of whole addresses, one big enough for a
+// million softwires, and one that static softwires are kept out of.
 func testPools(t testing.TB) *pool.Index {
 	t.Helper()
 	br := netip.MustParseAddr("2001:db8:ffff::1")
+	lent := pool.DefaultTerms()
+	lent.Mechanisms = []pool.Mechanism{pool.PCP}
 	pools := pool.Pools{
 		{Name: "shared", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, PSIDOffset: 6, PSIDLen: 8, BR: br},
 		{Name: "whole", Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, BR: br},
 		{Name: "big", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, PSIDLen: 6, BR: br},
+		{Name: "lent", Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.128/25")}, PSIDLen: 6, BR: br, Terms: lent},
 	}
 	if err := pools.Validate(); err != nil {
 		t.Fatal(err)
@@ -67,6 +70,8 @@ func TestEntrySoftwire(t *testing.T) {
 			want: softwire.Softwire{IPv4: addr("192.0.2.1"), PortSet: set(t, "6/8/52"), B4: addr("2001:db8:1:100:0:c000:201:34"), BR: br}},
 		{name: "no pool", entry: Entry{IPv4: addr("203.0.113.1"), IPv6Info: info(b4)},
 			problem: "binding-ipv4-addr: 203.0.113.1 is in no pool"},
+		{name: "pool for others", entry: Entry{IPv4: addr("203.0.113.128"), IPv6Info: info(b4), PSID: ptr[uint16](2)},
+			problem: `binding-ipv4-addr: 203.0.113.128 is in pool "lent", whose mechanisms do not include static`},
 		{name: "IPv6 in the IPv4 key", entry: Entry{IPv4: addr(b4), IPv6Info: info(b4)},
 			problem: "binding-ipv4-addr: 2001:db8::b4 is in no pool"},
 		{name: "no psid", entry: Entry{IPv4: addr("192.0.2.1"), IPv6Info: info(b4)},

@@ -1,0 +1,77 @@
+package lease
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// Attributes is what mechanisms want to be remembered of a lease, packed: for
+// each a byte with its name, a byte with its length, and the value. The zero
+// value has none. Attributes are comparable with ==.
+type Attributes string
+
+// Attribute is the name of an attribute. Numbers are in files: they keep their
+// meaning.
+type Attribute uint8
+
+// The attributes.
+const (
+	DUID        Attribute = 1 // DHCPv6 client identifier (RFC 8415 section 11)
+	InterfaceID Attribute = 2 // of the relay agent (RFC 8415 section 21.18)
+	RemoteID    Attribute = 3 // of the relay agent (RFC 4649)
+	Nonce       Attribute = 4 // PCP mapping nonce (RFC 6887 section 11.1)
+	Comment     Attribute = 5 // an operator's
+)
+
+// maxAttributes bounds the memory of a lease.
+const maxAttributes = 1024
+
+// ErrAttributes reports attributes that are too long or not well-formed.
+var ErrAttributes = errors.New("unusable attributes")
+
+// With returns a with one more attribute. The error wraps ErrAttributes.
+func (a Attributes) With(name Attribute, value string) (Attributes, error) {
+	if len(value) > 255 || len(a)+2+len(value) > maxAttributes {
+		return a, fmt.Errorf("attribute %d of %d octets: %w: at most 255, and %d in all", name, len(value), ErrAttributes, maxAttributes)
+	}
+	return a + Attributes([]byte{byte(name), byte(len(value))}) + Attributes(value), nil
+}
+
+// Validate reports what With could not have made. The error wraps
+// ErrAttributes.
+func (a Attributes) Validate() error {
+	if len(a) > maxAttributes {
+		return fmt.Errorf("%d octets: %w: at most %d", len(a), ErrAttributes, maxAttributes)
+	}
+	for rest := a; rest != ""; {
+		if len(rest) < 2 || len(rest) < 2+int(rest[1]) {
+			return fmt.Errorf("%w: cut short", ErrAttributes)
+		}
+		rest = rest[2+int(rest[1]):]
+	}
+	return nil
+}
+
+// All yields the attributes in the order in which they were added.
+func (a Attributes) All() iter.Seq2[Attribute, string] {
+	return func(yield func(Attribute, string) bool) {
+		for rest := a; len(rest) >= 2 && len(rest) >= 2+int(rest[1]); {
+			end := 2 + int(rest[1])
+			if !yield(Attribute(rest[0]), string(rest[2:end])) {
+				return
+			}
+			rest = rest[end:]
+		}
+	}
+}
+
+// Get returns the first attribute of that name.
+func (a Attributes) Get(name Attribute) (string, bool) {
+	for n, value := range a.All() {
+		if n == name {
+			return value, true
+		}
+	}
+	return "", false
+}
