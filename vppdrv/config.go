@@ -2,12 +2,15 @@ package vppdrv
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/forwarder"
+	"github.com/lwaftr/lw4o6/vppdrv/ports"
 	"github.com/lwaftr/lw4o6/vppdrv/topology"
 )
 
@@ -24,6 +27,10 @@ type Config struct {
 	// Instance tells lwAFTRs on one VPP apart. It stands in the tags of
 	// everything that is ours.
 	Instance string `yaml:"instance"`
+
+	// Interfaces are those by which packets come in and leave. What they list
+	// is made in VPP, and made again when VPP was restarted.
+	Interfaces Interfaces `yaml:"interfaces"`
 
 	// IPv4Table and IPv6Table are the FIB tables (VRFs) of the IPv4 Internet and
 	// of the access network.
@@ -54,6 +61,13 @@ type Config struct {
 	// VPP takes the number of packets, of fragments and the timeout; HopLimit
 	// and Filters do not reach it.
 	Forwarding forwarder.Config `yaml:"forwarding"`
+}
+
+// Interfaces are the interfaces of each side. A side without any is the
+// operator's business altogether.
+type Interfaces struct {
+	IPv4 []ports.Config `yaml:"ipv4"` // towards the Internet
+	IPv6 []ports.Config `yaml:"ipv6"` // towards the lwB4s
 }
 
 // DefaultConfig suits a VPP from FD.io packages with a punt section in its
@@ -93,6 +107,11 @@ func (c Config) Validate() error {
 		check(filepath.IsAbs(p[1]) && len(p[1]) <= maxPath, p[0], "%q is not an absolute path of at most %d octets", p[1], maxPath)
 	}
 	check(validInstance(c.Instance), "instance", "%q is not 1 to %d letters, digits and hyphens", c.Instance, maxInstance)
+	for _, side := range c.sides() {
+		for i, port := range side.Interfaces {
+			errs = append(errs, element.At(fmt.Sprintf("interfaces.%s[%d]", side.Side, i), port.Validate(side.Side)))
+		}
+	}
 	overlaps := func(table uint32) bool { return table >= c.Tables && table-c.Tables < topology.TableCount }
 	check(!overlaps(c.IPv4Table), "ipv4-table", "%d is one of own-tables", c.IPv4Table)
 	check(!overlaps(c.IPv6Table), "ipv6-table", "%d is one of own-tables", c.IPv6Table)
@@ -135,6 +154,14 @@ func (c Config) exceptions() string {
 }
 
 func (c Config) tag() string { return "lw4o6:" + c.Instance }
+
+// sides are the interfaces with what they are to be.
+func (c Config) sides() []ports.Side {
+	return []ports.Side{
+		{Side: dataplane.SideIPv4, Table: c.IPv4Table, MTU: c.Forwarding.IPv4MTU, Interfaces: c.Interfaces.IPv4},
+		{Side: dataplane.SideIPv6, Table: c.IPv6Table, MTU: c.Forwarding.TunnelMTU, Interfaces: c.Interfaces.IPv6},
+	}
+}
 
 // The headers of a TCP segment that an MTU must have room for besides its MSS.
 const (

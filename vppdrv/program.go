@@ -18,12 +18,13 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/vppdrv/plan"
+	"github.com/lwaftr/lw4o6/vppdrv/ports"
 	"github.com/lwaftr/lw4o6/vppdrv/topology"
 )
 
 // messages are what VPP must know.
 func messages() []api.Message {
-	return append(topology.Messages(),
+	return append(slices.Concat(topology.Messages(), ports.Messages()),
 		&mapapi.MapDomainsGet{}, &mapapi.MapRuleDump{}, &memclnt.ControlPing{}, &vpe.ShowVersion{})
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/vppdrv/plan"
+	"github.com/lwaftr/lw4o6/vppdrv/ports"
 	"github.com/lwaftr/lw4o6/vppdrv/punt"
 	"github.com/lwaftr/lw4o6/vppdrv/topology"
 	"github.com/lwaftr/lw4o6/vppdrv/vppapi"
@@ -25,6 +26,8 @@ type session struct {
 	driver *Driver
 	conn   *vppapi.Conn
 	punt   *punt.Socket
+	// ports are the interfaces that the configuration names.
+	ports []ports.Port
 
 	books    books
 	topology *topology.Topology
@@ -40,6 +43,17 @@ type session struct {
 // connect runs one session from its beginning to its end. The error says why
 // it ended.
 func (d *Driver) connect(ctx context.Context) error {
+	return d.converse(ctx, func(ctx context.Context, s *session) error {
+		if err := s.serve(ctx); err != nil {
+			return err
+		}
+		return vppapi.ErrClosed // or it would go on
+	})
+}
+
+// converse calls f with a new connection to VPP, which ends with f. The error is
+// that of f, or why the connection ended under it.
+func (d *Driver) converse(ctx context.Context, f func(context.Context, *session) error) error {
 	conn, err := vppapi.Dial(ctx, d.config.API, "lw4o6-"+d.config.Instance)
 	if err != nil {
 		return err
@@ -52,10 +66,10 @@ func (d *Driver) connect(ctx context.Context) error {
 		defer cancel()
 		ended <- conn.Run(ctx)
 	}()
-	err = s.serve(ctx)
+	err = f(ctx, s)
 	conn.Close()
 	// That the connection is closed says less than why.
-	if why := <-ended; err == nil || errors.Is(err, vppapi.ErrClosed) || errors.Is(err, context.Canceled) {
+	if why := <-ended; errors.Is(err, vppapi.ErrClosed) || errors.Is(err, context.Canceled) {
 		return why
 	}
 	return err
@@ -126,7 +140,11 @@ func (s *session) begin(ctx context.Context) (lost bool, err error) {
 		return false, err
 	}
 	start := time.Now()
-	config := s.driver.config.topology()
+	c := s.driver.config
+	if s.ports, err = ports.Ensure(ctx, s.conn, c.Instance, c.sides()...); err != nil {
+		return false, err
+	}
+	config := c.topology()
 	s.topology, err = topology.Adopt(ctx, s.conn, config)
 	if lost = errors.Is(err, topology.ErrNotFound); lost {
 		err = s.build(ctx, config)
@@ -170,6 +188,16 @@ func (s *session) openSockets(ctx context.Context) (err error) {
 
 // build makes the topology, after all that another one may have left.
 func (s *session) build(ctx context.Context, config topology.Config) error {
+	if err := s.clear(ctx, config); err != nil {
+		return err
+	}
+	var err error
+	s.topology, err = topology.Build(ctx, s.conn, config)
+	return err
+}
+
+// clear takes everything of ours out of VPP but its interfaces.
+func (s *session) clear(ctx context.Context, config topology.Config) error {
 	left, err := topology.Find(ctx, s.conn, config)
 	if err != nil {
 		return err
@@ -189,8 +217,7 @@ func (s *session) build(ctx context.Context, config topology.Config) error {
 	if err := s.run(ctx, lines); err != nil {
 		return fmt.Errorf("removing MAP domains: %w", err)
 	}
-	s.topology, err = topology.Build(ctx, s.conn, config)
-	return err
+	return nil
 }
 
 // layout is what all domains have in common.

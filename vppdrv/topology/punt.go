@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"go.fd.io/govpp/api"
 	"go.fd.io/govpp/binapi/ip_types"
 	"go.fd.io/govpp/binapi/punt"
 )
@@ -87,9 +88,31 @@ func (t *Topology) Punt(ctx context.Context, path string) (server string, err er
 	return server, v.err
 }
 
+// Unpunt ends what Punt began for the socket at path.
+func Unpunt(ctx context.Context, conn api.Connection, path string) error {
+	v := newVPP(ctx, conn)
+	for p, client := range v.registered() {
+		if client != path {
+			continue
+		}
+		m := &punt.PuntSocketDeregister{Punt: puntOf(p)}
+		v.do("ending punt", func() error {
+			_, err := v.punt.PuntSocketDeregister(v.ctx, m)
+			return err
+		})
+	}
+	return v.err
+}
+
+// puntOf is what the API calls a protocol over IPv6.
+func puntOf(p ip_types.IPProto) punt.Punt {
+	all := punt.Punt{Type: punt.PUNT_API_TYPE_IP_PROTO}
+	all.Punt.SetIPProto(punt.PuntIPProto{Af: ip_types.ADDRESS_IP6, Protocol: p})
+	return all
+}
+
 func (v *vpp) register(p ip_types.IPProto, path string) (server string) {
-	m := &punt.PuntSocketRegister{HeaderVersion: 1, Punt: punt.Punt{Type: punt.PUNT_API_TYPE_IP_PROTO}, Pathname: path}
-	m.Punt.Punt.SetIPProto(punt.PuntIPProto{Af: ip_types.ADDRESS_IP6, Protocol: p})
+	m := &punt.PuntSocketRegister{HeaderVersion: 1, Punt: puntOf(p), Pathname: path}
 	v.do("punt", func() error {
 		reply, err := v.punt.PuntSocketRegister(v.ctx, m)
 		if reply != nil && reply.Retval != 0 {

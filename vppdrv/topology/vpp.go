@@ -70,7 +70,7 @@ func Messages() []api.Message {
 		&vlib.AddNodeNext{}, &vlib.GetNextIndex{}, &vlib.CliInband{},
 		&maps.MapDomainsGet{}, &maps.MapRuleDump{}, &maps.MapParamSetSecurityCheck{}, &maps.MapParamSetICMP6{},
 		&maps.MapParamSetFragmentation{}, &maps.MapParamSetTrafficClass{}, &maps.MapParamSetTCP{},
-		&punt.PuntSocketRegister{}, &punt.PuntSocketDump{},
+		&punt.PuntSocketRegister{}, &punt.PuntSocketDeregister{}, &punt.PuntSocketDump{},
 	}
 }
 
