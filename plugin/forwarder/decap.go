@@ -129,20 +129,49 @@ func (w *Worker) decap(p packet, outer *header6) {
 		setTOS(inner.bytes(), tos)
 		h.tos = tos
 	}
+	w.deliver(inner, &h, &from)
+}
+
+// Decapsulated processes buf[start:end], an IPv4 packet that another data plane
+// took out of a softwire and checked: only the softwire of its source is looked
+// for, to answer by. Otherwise it is as Packet.
+func (w *Worker) Decapsulated(buf []byte, start, end int) {
+	var h header4
+	p := packet{buf, start, end}
+	if event, ok := parse4(p.bytes(), &h); !ok {
+		w.drop(event)
+		return
+	}
+	p = p.trim(h.total)
+	from := origin{hairpin: true}
+	port, event, hasPort := portOf(p.bytes(), &h, fromB4)
+	var ok bool
+	switch from.softwire, ok = w.table.Lookup(h.src, port); {
+	case !ok:
+		w.drop(DropInnerSource)
+	case !hasPort && !from.softwire.Whole:
+		w.drop(event)
+	default:
+		w.deliver(p, &h, &from)
+	}
+}
+
+// deliver sends an IPv4 packet on that came out of a softwire by right.
+func (w *Worker) deliver(inner packet, h *header4, from *origin) {
 	if h.dst == w.set.own4 {
-		w.local4(inner, &h, &from)
+		w.local4(inner, h, from)
 		return
 	}
 	if h.ttl <= 1 {
 		w.drop(DropTTL)
-		w.timeExceeded(inner, &h, &from)
+		w.timeExceeded(inner, h, from)
 		return
 	}
 	if w.set.Hairpin && w.ours4(h.dst) {
-		w.hairpin(inner, &h, &from)
+		w.hairpin(inner, h, from)
 		return
 	}
-	w.forward4(inner, &h, &from)
+	w.forward4(inner, h, from)
 }
 
 // hairpin sends a packet from one softwire into another (RFC 7596 section 6.2:
