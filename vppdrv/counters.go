@@ -12,12 +12,28 @@ import (
 	"github.com/lwaftr/lw4o6/vppdrv/topology"
 )
 
-// Names of the events that are the driver's own.
-const (
-	eventUnknown = "drop-exception-unknown" // no packet, or punted by nobody of ours
-	eventUnsent  = "drop-exception-unsent"  // VPP did not take what became of it
-	eventErrors  = "limited-too-big"        // errors of VPP that were not mended
-)
+// EventHandled is the name of the event that follows every "exceptions" of VPP:
+// the packet was dealt with.
+const EventHandled = "exceptions-handled"
+
+// events are those that only the slow path has.
+func (p *slowPath) events() []dataplane.Event {
+	return []dataplane.Event{
+		{
+			Name: EventHandled, Packets: p.taken.Load(),
+			Meaning: "packets from VPP that the control logic has dealt with",
+		}, {
+			Name: "drop-exception-unknown", Drop: true, Packets: p.unknown.Load(),
+			Meaning: "no packet, or one that nothing of ours has handed over",
+		}, {
+			Name: "drop-exception-unsent", Drop: true, Packets: p.unsent.Load(),
+			Meaning: "what became of an exception, and VPP did not take",
+		}, {
+			Name: "limited-too-big", Packets: p.errorsLimited.Load(),
+			Meaning: "ICMPv4 errors of VPP that were not sent on, because of a limit or of what they are about",
+		},
+	}
+}
 
 // books are what counters have to remember.
 type books struct {
@@ -47,11 +63,7 @@ func (d *Driver) Counters(ctx context.Context) (dataplane.Counters, error) {
 	c.Encapsulated = plus(c.Encapsulated, slow.Encapsulated)
 	c.Decapsulated = plus(c.Decapsulated, slow.Decapsulated)
 	c.Hairpinned = plus(c.Hairpinned, slow.Hairpinned)
-	c.Events = together(reading.Events, slow.Events, []dataplane.Event{
-		{Name: eventUnknown, Drop: true, Packets: d.slow.unknown.Load()},
-		{Name: eventUnsent, Drop: true, Packets: d.slow.unsent.Load()},
-		{Name: eventErrors, Packets: d.slow.errorsLimited.Load()},
-	})
+	c.Events = together(reading.Events, slow.Events, d.slow.events())
 	s.books.monotonic(&c)
 	return c, nil
 }
@@ -65,25 +77,32 @@ func (s *session) enter(r *stats.Reading) {
 
 // traffic is what VPP has forwarded.
 func (s *session) traffic(r *stats.Reading) dataplane.Counters {
-	hairpin, inside, nobody := s.topology.Counted()
+	counted := s.topology.Counted()
 	through := func(i topology.Index) dataplane.Traffic {
 		if int(i) >= len(r.Interfaces) {
 			return dataplane.Traffic{}
 		}
 		return r.Interfaces[i].Rx
 	}
-	// Of what went to nobody, this was counted for no address; the rest was for
-	// the free ports of addresses in use.
-	unbound := through(nobody)
-	unbound.Bytes -= min(unbound.Bytes, ip6Header*unbound.Packets)
+	fromB4 := withoutTunnel(through(counted.HairpinNobody))
+	hairpinned := minus(through(counted.Hairpin), plus(fromB4, through(counted.Expired)))
+	// Of what went to nobody, pools have counted what was for no address in use;
+	// the rest was for the free ports of such.
+	unbound := plus(withoutTunnel(through(counted.Nobody)), fromB4)
 	for _, i := range s.model.PoolIndexes() {
 		if int(i) < len(r.Domains) {
 			unbound = minus(unbound, r.Domains[i].Tx)
 		}
 	}
-	c := dataplane.Counters{Decapsulated: through(inside), Hairpinned: through(hairpin)}
+	c := dataplane.Counters{Decapsulated: through(counted.Inside), Hairpinned: hairpinned}
 	c.Encapsulated = minus(s.books.addresses.Total().Tx, plus(unbound, c.Hairpinned))
 	return c
+}
+
+// withoutTunnel is the traffic without its outer headers.
+func withoutTunnel(t dataplane.Traffic) dataplane.Traffic {
+	t.Bytes -= min(t.Bytes, ip6Header*t.Packets)
+	return t
 }
 
 // together adds up events of one name.

@@ -265,7 +265,7 @@ func (s *session) configure(ctx context.Context, n dataplane.Network) error {
 		return err
 	}
 	s.driver.network = dataplane.Network{Pools: slices.Collect(maps.Keys(pools)), BRs: slices.Clone(n.BRs)}
-	return s.driver.slow.configure(ctx, s.driver.network)
+	return s.driver.slow.forwarder.Configure(ctx, s.driver.network)
 }
 
 // configureBRs makes exactly brs the BR addresses.

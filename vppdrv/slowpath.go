@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +26,6 @@ type slowPath struct {
 	worker    *forwarder.Worker
 	mtu       int           // of tunnels
 	tooBig    *rate.Limiter // of errors that VPP makes and we mend; nil sends none
-	pools     atomic.Pointer[[]netip.Prefix]
 
 	// Counted by the one goroutine that receives: packets that were dealt with,
 	// and of these what events say.
@@ -132,19 +130,24 @@ func (p *slowPath) process(now time.Time, reason topology.Reason, buf []byte) []
 		return p.mend(now, buf)
 	case topology.PCP, topology.ICMP6:
 		side = dataplane.SideIPv6
-	case topology.Nobody:
+	case topology.Nobody, topology.HairpinNobody:
 		// VPP has sent it into a tunnel already, to nobody.
 		if len(packet) < ip6Header+ip4Header {
 			p.unknown.Add(1)
 			return nil
 		}
 		start += ip6Header
+	case topology.Expired:
 	default:
 		p.unknown.Add(1)
 		return nil
 	}
 	p.worker.Begin(now)
-	p.worker.Packet(side, buf, start, len(buf))
+	if reason == topology.Expired || reason == topology.HairpinNobody {
+		p.worker.Decapsulated(buf, start, len(buf))
+	} else {
+		p.worker.Packet(side, buf, start, len(buf))
+	}
 	return p.worker.End()
 }
 
@@ -175,19 +178,8 @@ func (p *slowPath) mend(now time.Time, buf []byte) []forwarder.Output {
 		b[icmpError+2], b[icmpError+3] = 0, 0
 		binary.BigEndian.PutUint16(b[icmpError+2:], checksum.Of(b[icmpError:]))
 	}
-	// To a lwB4 it goes through its softwire, to others as it is.
-	p.worker.Begin(now)
-	if pools := p.pools.Load(); pools == nil || !inside(*pools, netip.AddrFrom4([4]byte(b[16:20]))) {
-		return []forwarder.Output{{Side: dataplane.SideIPv4, Packet: b}}
-	}
-	p.worker.Packet(dataplane.SideIPv4, buf, room, len(buf))
-	return p.worker.End()
-}
-
-// configure makes the network that of VPP.
-func (p *slowPath) configure(ctx context.Context, n dataplane.Network) error {
-	p.pools.Store(&n.Pools)
-	return p.forwarder.Configure(ctx, n)
+	// To a lwB4 VPP leads it into the softwire, as it does with its own errors.
+	return []forwarder.Output{{Side: dataplane.SideIPv4, Packet: b}}
 }
 
 // answerable reports whether an error may be sent about an IPv4 packet

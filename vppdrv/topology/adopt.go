@@ -69,7 +69,7 @@ func (t *Topology) findLoops(all []listed) bool {
 		}
 		t.loops[r] = l.index
 	}
-	for _, r := range []role{encap, hairpin, whole, shared, inside, puzzles, errors4, pcp, icmp6, nobody} {
+	for _, r := range roles() {
 		if _, has := t.loops[r]; !has {
 			return false
 		}

@@ -47,7 +47,7 @@ type Reassembly struct {
 }
 
 // version changes with what is made of a Config.
-const version = 1
+const version = 2
 
 // mark tells topologies for different Configs apart.
 func (c Config) mark() string {
@@ -58,17 +58,20 @@ func (c Config) mark() string {
 // The FIB tables that are ours, as offsets from Config.Tables.
 const (
 	// IPv4.
-	tableInside  = iota // where decapsulated packets go
-	tableErrors         // where errors go that VPP makes while it encapsulates
-	tablePuzzles        // to the slow path
-	tableNoPorts        // packets whose protocol has no ports
-	tableNothing        // no route at all
+	tableInside        = iota // where decapsulated packets go
+	tableErrors               // where errors go that VPP makes while it encapsulates
+	tableHairpinErrors        // the same, of packets from lwB4s
+	tablePuzzles              // to the slow path
+	tableExpired              // to the slow path, from lwB4 to lwB4
+	tableNoPorts              // packets whose protocol has no ports
+	tableNothing              // no route at all
 
 	// IPv6.
-	tableBR    = iota - 5 // what is for BR addresses themselves
-	tablePCP              // to the loop of PCP
-	tableICMP6            // to the loop of ICMPv6
-	tableVoid             // no route at all
+	tableBR      = iota - 7 // what is for BR addresses themselves
+	tablePCP                // to the loop of PCP
+	tableICMP6              // to the loop of ICMPv6
+	tableHairpin            // where packets from lwB4 to lwB4 go, encapsulated
+	tableVoid               // no route at all
 )
 
 // TableCount is how many FIB table numbers are ours.
@@ -96,10 +99,18 @@ const (
 	shared role = "shared"
 	// The rest lead to the control logic.
 	puzzles role = "puzzles" // IPv4 that VPP would not treat well
+	expired role = "expired" // such packets from lwB4 to lwB4
 	errors4 role = "errors"  // ICMPv4 errors that VPP made
 	pcp     role = "pcp"
 	icmp6   role = "icmp6"
 	nobody  role = "nobody" // tunnel packets to plan.Layout.Nowhere
+	// The same, of packets from lwB4s.
+	hairpinNobody role = "hairpin-nobody"
 )
+
+// roles are all but decap.
+func roles() []role {
+	return []role{encap, hairpin, whole, shared, inside, puzzles, expired, errors4, pcp, icmp6, nobody, hairpinNobody}
+}
 
 func (c Config) tag(r role) string { return c.Tag + ":" + string(r) }

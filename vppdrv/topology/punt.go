@@ -20,6 +20,8 @@ const (
 	Unknown Reason = iota
 	// Puzzle: an IPv4 packet to a pool that VPP would not treat well.
 	Puzzle
+	// Expired: an IPv4 packet from a lwB4 to another whose TTL ran out.
+	Expired
 	// Error: an ICMPv4 error that VPP made while it encapsulated.
 	Error
 	// PCP: PCP in a softwire, or over IPv6.
@@ -28,11 +30,15 @@ const (
 	ICMP6
 	// Nobody: a packet to Nowhere, in the tunnel from a BR address.
 	Nobody
+	// HairpinNobody: the same, of a packet from a lwB4.
+	HairpinNobody
 )
 
 // Reason returns why a packet was punted that an interface punted.
 func (t *Topology) Reason(index Index) Reason {
-	for r, reason := range map[role]Reason{puzzles: Puzzle, errors4: Error, pcp: PCP, icmp6: ICMP6, nobody: Nobody} {
+	for r, reason := range map[role]Reason{
+		puzzles: Puzzle, expired: Expired, errors4: Error, pcp: PCP, icmp6: ICMP6, nobody: Nobody, hairpinNobody: HairpinNobody,
+	} {
 		if t.loops[r] == index {
 			return reason
 		}
@@ -40,11 +46,24 @@ func (t *Topology) Reason(index Index) Reason {
 	return Unknown
 }
 
-// Counted returns the interfaces whose counters say something: what lwB4s send
-// to each other came in by the first, what they send to others by the second,
-// and what was for nobody by the third.
-func (t *Topology) Counted() (hairpins, insides, nobodies Index) {
-	return t.loops[hairpin], t.loops[inside], t.loops[nobody]
+// Counted are interfaces of which what came in says something.
+type Counted struct {
+	// Inside is what lwB4s sent to others, and Hairpin what they sent to each
+	// other.
+	Inside, Hairpin Index
+	// Nobody and HairpinNobody are tunnel packets for nobody, the latter from
+	// lwB4s.
+	Nobody, HairpinNobody Index
+	// Expired is what of Hairpin went no further.
+	Expired Index
+}
+
+// Counted returns the interfaces whose counters say something.
+func (t *Topology) Counted() Counted {
+	return Counted{
+		Inside: t.loops[inside], Hairpin: t.loops[hairpin],
+		Nobody: t.loops[nobody], HairpinNobody: t.loops[hairpinNobody], Expired: t.loops[expired],
+	}
 }
 
 // Inject returns the interfaces as from which packets are injected that go out

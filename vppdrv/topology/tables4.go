@@ -51,11 +51,11 @@ const (
 	withPorts  = 28 // from here on VPP looks for ports
 )
 
-// encapTables makes the tables of encap and hairpin and returns the first.
-// Packets that match none of them are encapsulated.
-func (v *vpp) encapTables(c Config, g gates) uint32 {
+// protocolTable makes the last table of encap and hairpin. Packets that match
+// none of them are encapsulated.
+func (v *vpp) protocolTable(c Config, g gates) uint32 {
 	protocols := v.addTable("protocols", table{shape: shapeProtocol, next: none, miss: g.map4, buckets: 1024})
-	noPorts := session{next: permit, action: setTable4, table: c.table(tableNoPorts)}
+	noPorts := noPorts(c)
 	var all []session
 	for p := range 256 {
 		if p != protoTCP && p != protoUDP {
@@ -63,22 +63,30 @@ func (v *vpp) encapTables(c Config, g gates) uint32 {
 		}
 	}
 	v.addSessions(protocols, all)
+	return protocols
+}
 
-	// VPP's MAP takes the TTL down and drops silently what has none left; and
-	// it takes what is too short for ports to be for PSID 0.
-	rare := v.addTable("TTL and length", table{shape: shapeLengthTTL, next: protocols, miss: g.map4, buckets: 1 << 14})
-	expired := session{next: permit, action: setTable4, table: c.table(tablePuzzles)}
-	all = nil
+// rareTable makes the first table of encap or hairpin; expired packets go where
+// a FIB table leads. VPP's MAP takes the TTL down and drops silently what has
+// none left; and it takes what is too short for ports to be for PSID 0.
+func (v *vpp) rareTable(c Config, g gates, leads, next uint32) uint32 {
+	rare := v.addTable("TTL and length", table{shape: shapeLengthTTL, next: next, miss: g.map4, buckets: 1 << 14})
+	expired := session{next: permit, action: setTable4, table: c.table(leads)}
+	var all []session
 	for length := range 1 << (16 - shortShift) {
 		all = append(all, expired.with(wordAt(ip4Length, shortMask, uint16(length)<<shortShift), byteAt(ip4TTL, 1)))
 	}
 	for ttl := range 256 {
 		if ttl != 1 {
-			all = append(all, noPorts.with(wordAt(ip4Length, shortMask, 0), byteAt(ip4TTL, byte(ttl))))
+			all = append(all, noPorts(c).with(wordAt(ip4Length, shortMask, 0), byteAt(ip4TTL, byte(ttl))))
 		}
 	}
 	v.addSessions(rare, all)
 	return rare
+}
+
+func noPorts(c Config) session {
+	return session{next: permit, action: setTable4, table: c.table(tableNoPorts)}
 }
 
 // with is s for packets with certain fields.

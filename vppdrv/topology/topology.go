@@ -71,11 +71,12 @@ func (t *Topology) Nowhere() netip.Addr { return t.nowhere }
 func (t *Topology) makeTables(v *vpp) {
 	c := t.config
 	for offset, name := range map[uint32]string{
-		tableInside: "inside", tableErrors: "errors", tablePuzzles: "puzzles", tableNoPorts: "no-ports", tableNothing: "nothing",
+		tableInside: "inside", tableErrors: "errors", tableHairpinErrors: "hairpin-errors", tablePuzzles: "puzzles",
+		tableExpired: "expired", tableNoPorts: "no-ports", tableNothing: "nothing",
 	} {
 		v.table(c.table(offset), false, c.tag(role(name)))
 	}
-	for offset, name := range map[uint32]string{tableBR: "br", tablePCP: "pcp", tableICMP6: "icmp6", tableVoid: "void"} {
+	for offset, name := range map[uint32]string{tableBR: "br", tablePCP: "pcp", tableICMP6: "icmp6", tableHairpin: "hairpin", tableVoid: "void"} {
 		v.table(c.table(offset), true, c.tag(role(name)))
 	}
 }
@@ -90,15 +91,17 @@ func (t *Topology) makeLoops(v *vpp) {
 		table4, table6 uint32
 	}{
 		{encap, errors4Table, c.IPv6Table},
-		{hairpin, errors4Table, c.IPv6Table},
+		{hairpin, c.table(tableHairpinErrors), c.table(tableHairpin)},
 		{whole, errors4Table, c.IPv6Table},
 		{shared, errors4Table, c.IPv6Table},
 		{inside, c.IPv4Table, void},
 		{puzzles, nothing, void},
+		{expired, nothing, void},
 		{errors4, nothing, void},
 		{pcp, nothing, c.table(tableBR)},
 		{icmp6, nothing, c.table(tableBR)},
 		{nobody, nothing, void},
+		{hairpinNobody, nothing, void},
 	} {
 		tag := c.tag(l.role)
 		if l.role == nobody {
@@ -109,10 +112,11 @@ func (t *Topology) makeLoops(v *vpp) {
 	for _, r := range []role{encap, hairpin, whole, shared} {
 		v.reassemble(t.loops[r], false)
 	}
-	// The same address twice: the tables differ.
-	v.address(t.loops[inside], c.Own4)
-	v.address(t.loops[encap], c.Own4)
-	for _, r := range []role{hairpin, whole, shared} {
+	// The same address three times: the tables differ.
+	for _, r := range []role{inside, encap, hairpin} {
+		v.address(t.loops[r], c.Own4)
+	}
+	for _, r := range []role{whole, shared} {
 		v.borrow(t.loops[r], t.loops[encap])
 	}
 }
@@ -127,17 +131,19 @@ func (t *Topology) makeClassifier(v *vpp) {
 	// Nothing is looked up from the last interfaces: a packet that they let go
 	// on would come in by them again.
 	punt4, punt6 := v.puntTable(version4, g.punt4), v.puntTable(version6, g.punt6)
-	v.apply(t.loops[puzzles], false, punt4)
-	v.apply(t.loops[errors4], false, punt4)
+	for _, r := range []role{puzzles, expired, errors4} {
+		v.apply(t.loops[r], false, punt4)
+	}
 	v.apply(t.loops[nobody], true, punt6)
+	v.apply(t.loops[hairpinNobody], true, punt6)
 	v.apply(t.loops[pcp], true, v.pcpTables(c, g))
 	v.apply(t.loops[icmp6], true, v.icmp6Tables(c, g))
 
 	v.apply(t.loops[whole], false, v.wholeTables(c, g))
 	v.apply(t.loops[shared], false, v.sharedTables(c, g))
-	head := v.encapTables(c, g)
-	v.apply(t.loops[encap], false, head)
-	v.apply(t.loops[hairpin], false, head)
+	protocols := v.protocolTable(c, g)
+	v.apply(t.loops[encap], false, v.rareTable(c, g, tablePuzzles, protocols))
+	v.apply(t.loops[hairpin], false, v.rareTable(c, g, tableExpired, protocols))
 }
 
 var (
@@ -150,12 +156,16 @@ func (t *Topology) makeRoutes(v *vpp) {
 	c := t.config
 	v.route(true, c.table(tableInside), all4, into(t.loops[inside]))
 	v.route(true, c.table(tableErrors), all4, into(t.loops[errors4]))
+	v.route(true, c.table(tableHairpinErrors), all4, into(t.loops[errors4]))
 	v.route(true, c.table(tablePuzzles), all4, into(t.loops[puzzles]))
+	v.route(true, c.table(tableExpired), all4, into(t.loops[expired]))
 	v.route(true, c.table(tableNoPorts), all4, into(t.loops[shared]))
 
 	v.route(true, c.table(tableBR), all6, lookup(c.IPv6Table))
 	v.route(true, c.table(tablePCP), all6, into(t.loops[pcp]))
 	v.route(true, c.table(tableICMP6), all6, into(t.loops[icmp6]))
+	v.route(true, c.table(tableHairpin), all6, lookup(c.IPv6Table))
+	v.route(true, c.table(tableHairpin), netip.PrefixFrom(t.nowhere, 128), into(t.loops[hairpinNobody]))
 	v.route(true, c.IPv6Table, netip.PrefixFrom(t.nowhere, 128), into(t.loops[nobody]))
 }
 
