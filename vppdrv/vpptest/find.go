@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"testing"
 )
 
 // ErrNoVPP reports a machine without a VPP that can be started.
@@ -42,7 +41,7 @@ func Find() (string, error) {
 
 // Require returns the path of the VPP binary, or skips t: VPP needs root for
 // its interfaces and namespaces. With LW4O6_REQUIRE_VPP=1 it fails t instead.
-func Require(t testing.TB) string {
+func Require(t T) string {
 	t.Helper()
 	path, err := Find()
 	if err == nil && os.Geteuid() != 0 {

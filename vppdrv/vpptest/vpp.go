@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 
 	"go.fd.io/govpp/adapter/socketclient"
@@ -29,7 +28,7 @@ const (
 type VPP struct {
 	Paths
 
-	t      testing.TB
+	t      T
 	binary string
 	config Config
 	dir    string
@@ -47,7 +46,7 @@ type VPP struct {
 // Start starts a VPP that ends with the test, and waits until its API answers.
 // A test whose VPP ends by itself fails. Of a test that failed the directory
 // with configuration, log and sockets is kept and named.
-func Start(t testing.TB, c Config) *VPP {
+func Start(t T, c Config) *VPP {
 	t.Helper()
 	binary := Require(t)
 	// Not t.TempDir: the paths of sockets may have 107 bytes, and logs outlive
