@@ -8,6 +8,8 @@ FUZZTIME ?= 30s
 PKG      ?= ./...
 # Further arguments for `go test`, for example RUN='-run TestHairpin -v'.
 RUN      ?=
+# What `make vectors` runs on: forwarder or vpp.
+DATAPLANE ?= forwarder
 # Names of targets that `make test` runs first and counts as one test each.
 CHECKS   ?=
 
@@ -59,10 +61,10 @@ bench: build ## Measure, beside peers from the same run; also in build/bench.jso
 	@go build -o $(BUILD)/bench ./integration/bench
 	@$(AS_ROOT) $(BUILD)/bench -o $(BUILD)/bench.json
 
-vectors: ## Run the packet cases of the folder LW4O6_VECTORS names.
+vectors: ## Run the packet cases of the folder LW4O6_VECTORS names; DATAPLANE=vpp on VPP.
 	@$(NEED) $(NEED_GO)
 	@go build -o $(BUILD)/vectors ./integration/vectors/run
-	@$(BUILD)/vectors
+	@$(if $(filter vpp,$(DATAPLANE)),$(AS_ROOT)) $(BUILD)/vectors -dataplane $(DATAPLANE)
 
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
 	@$(NEED) $(NEED_GO)

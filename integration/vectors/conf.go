@@ -47,10 +47,11 @@ type confPlace struct {
 // Setup is a case's configuration in the words of this project.
 type Setup struct {
 	Softwires   []softwire.Softwire
-	IPv4Address netip.Addr // source of ICMPv4 errors
-	BRAddress   netip.Addr // answers pings, besides the softwires' BR addresses
-	IPv4MTU     int        // octets
-	TunnelMTU   int        // octets, outer header included
+	Routed      []netip.Addr // IPv4 addresses that are led to the lwAFTR, softwires or not
+	IPv4Address netip.Addr   // source of ICMPv4 errors
+	BRAddress   netip.Addr   // answers pings, besides the softwires' BR addresses
+	IPv4MTU     int          // octets
+	TunnelMTU   int          // octets, outer header included
 	Hairpin     bool
 	AcceptICMP  [2]bool // ICMP from a side is processed
 	SendErrors  [2]bool // ICMP errors are sent to a side: ICMPv4, ICMPv6
@@ -66,11 +67,17 @@ type Setup struct {
 func (s Setup) Network() dataplane.Network {
 	pools, brs := map[netip.Prefix]bool{}, map[netip.Addr]bool{s.BRAddress: true}
 	n := dataplane.Network{BRs: []netip.Addr{s.BRAddress}}
-	for _, w := range s.Softwires {
-		if p := netip.PrefixFrom(w.IPv4, 32); !pools[p] {
+	pool := func(a netip.Addr) {
+		if p := netip.PrefixFrom(a, 32); !pools[p] {
 			pools[p] = true
 			n.Pools = append(n.Pools, p)
 		}
+	}
+	for _, a := range s.Routed {
+		pool(a)
+	}
+	for _, w := range s.Softwires {
+		pool(w.IPv4)
 		if !brs[w.BR] {
 			brs[w.BR] = true
 			n.BRs = append(n.BRs, w.BR)

@@ -49,7 +49,7 @@ func Run(ctx context.Context, cases []Case, start Factory, report func(Result)) 
 		if ctx.Err() != nil {
 			break
 		}
-		r := runCase(ctx, c, start)
+		r := runCase(ctx, c, start).judge()
 		switch r.Verdict {
 		case Passed:
 			t.Passed++

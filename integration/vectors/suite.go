@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"path"
 
 	"github.com/lwaftr/lw4o6/integration/vectors/compare"
@@ -37,6 +38,8 @@ type Case struct {
 	In, Out  [2][][]byte // IP packets by side, in order
 	// Problem is why the case cannot be run; the fields above may be unset.
 	Problem error
+
+	deviation *Deviation // nil if it must pass
 }
 
 // Sides are the indices of Case.In and Case.Out.
@@ -143,7 +146,23 @@ func (c *Case) fill(r rawCase, confs map[string]json.RawMessage, capture func(st
 		return fmt.Errorf("conf %s: %w", r.Conf, err)
 	}
 	c.Setup = setup
+	c.Setup.Routed = destinations(c.In[dataplane.SideIPv4], setup.IPv4Address)
 	return nil
+}
+
+// destinations are where IPv4 packets go to, other than the lwAFTR itself.
+func destinations(packets [][]byte, own netip.Addr) []netip.Addr {
+	const header, at = 20, 16
+	var all []netip.Addr
+	for _, p := range packets {
+		if len(p) < header {
+			continue
+		}
+		if a := netip.AddrFrom4([4]byte(p[at:])); a != own {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // silent reports whether nothing must come out.

@@ -147,7 +147,8 @@ func TestLoad(t *testing.T) {
 		t.Errorf("filters %+v", s)
 	}
 	n := s.Network()
-	if len(n.Pools) != 2 || len(n.BRs) != 2 {
+	// Pools are the softwires' addresses, and where the packet goes.
+	if len(n.Pools) != 3 || len(n.BRs) != 2 {
 		t.Errorf("network %+v", n)
 	}
 }

@@ -39,14 +39,20 @@ func Find() (string, error) {
 		ErrNoVPP, envBinary, installed, envBinary)
 }
 
-// Require returns the path of the VPP binary, or skips t: VPP needs root for
-// its interfaces and namespaces. With LW4O6_REQUIRE_VPP=1 it fails t instead.
-func Require(t T) string {
-	t.Helper()
-	path, err := Find()
-	if err == nil && os.Geteuid() != 0 {
+// Usable is Find on a machine where what it finds can be started, too: VPP
+// needs root for its interfaces and namespaces.
+func Usable() (path string, err error) {
+	if path, err = Find(); err == nil && os.Geteuid() != 0 {
 		err = errors.New("VPP needs root")
 	}
+	return path, err
+}
+
+// Require returns the path of the VPP binary, or skips t if none is Usable.
+// With LW4O6_REQUIRE_VPP=1 it fails t instead.
+func Require(t T) string {
+	t.Helper()
+	path, err := Usable()
 	switch {
 	case err == nil:
 	case os.Getenv(envRequire) == "1":

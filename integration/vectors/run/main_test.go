@@ -22,18 +22,20 @@ func TestRun(t *testing.T) {
 	}
 	tests := []struct {
 		name   string
+		plane  string
 		folder string
 		code   int
 		stdout string
 		stderr string
 	}{
-		{"no folder", filepath.Join(broken, "elsewhere"), 2, "0 passed, 0 failed, 0 skipped\n", "set LW4O6_VECTORS"},
-		{"a broken case", broken, 1, "FAIL   7 odd one\n         conf: there is no \"none\" under confs\n0 passed, 1 failed, 0 skipped\n", ""},
+		{"no folder", "forwarder", filepath.Join(broken, "elsewhere"), 2, "0 passed, 0 failed, 0 skipped\n", "set LW4O6_VECTORS"},
+		{"no such data plane", "kernel", broken, 2, "0 passed, 0 failed, 0 skipped\n", "want forwarder or vpp"},
+		{"a broken case", "forwarder", broken, 1, "1 cases on the data plane forwarder\nFAIL   7 odd one\n         conf: there is no \"none\" under confs\n0 passed, 1 failed, 0 skipped\n", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if code := run(context.Background(), tt.folder, &stdout, &stderr); code != tt.code {
+			if code := run(context.Background(), tt.plane, tt.folder, &stdout, &stderr); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
 			if stdout.String() != tt.stdout || !strings.Contains(stderr.String(), tt.stderr) {
