@@ -20,8 +20,8 @@ NEED     := $(CURDIR)/.ci/need
 # What go needs to download modules, and what the race detector needs.
 NEED_GO   := /etc/ssl/certs/ca-certificates.crt=ca-certificates
 NEED_RACE := cc=gcc /usr/include/stdlib.h=libc6-dev
-# What tests compare with.
-NEED_PEER := ping=iputils-ping
+# What the pages of docs/ use, which tests follow.
+NEED_DOCS := ip=iproute2 sysctl=procps ping=iputils-ping curl=curl openssl=openssl
 
 # Git refuses to look at a checkout that belongs to somebody else, and then go
 # refuses to build.
@@ -34,7 +34,7 @@ ifneq ($(shell id -u),0)
 TEST_EXEC := -exec $(AS_ROOT)
 endif
 
-.PHONY: help build demo test bench vectors fuzz lint clean
+.PHONY: help build demo test bench vectors docs-test fuzz lint clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
@@ -49,7 +49,7 @@ demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts.
 	@$(AS_ROOT) $(BUILD)/quickstart
 
 test: ## Run all tests; skipped ones are named at the end, with the reason.
-	@$(NEED) $(NEED_GO) $(NEED_RACE) $(NEED_PEER)
+	@$(NEED) $(NEED_GO) $(NEED_RACE) $(NEED_DOCS)
 	@go build -o $(BUILD)/testsummary ./integration/testsummary
 	@$(BUILD)/testsummary -o $(BUILD)/test-summary.txt \
 		$(foreach c,$(CHECKS),-check '$(c)=$(SELF) $(c)') \
@@ -65,6 +65,10 @@ vectors: ## Run the packet cases of the folder LW4O6_VECTORS names; DATAPLANE=vp
 	@$(NEED) $(NEED_GO)
 	@go build -o $(BUILD)/vectors ./integration/vectors/run
 	@$(if $(filter vpp,$(DATAPLANE)),$(AS_ROOT)) $(BUILD)/vectors -dataplane $(DATAPLANE)
+
+docs-test: ## Follow the pages of docs/: run their commands, in order, in fresh namespaces.
+	@$(NEED) $(NEED_GO) $(NEED_DOCS)
+	go test -count=1 -v $(TEST_EXEC) -run 'TestPlay|TestPrograms' ./integration/docs
 
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
 	@$(NEED) $(NEED_GO)

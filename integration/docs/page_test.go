@@ -19,6 +19,9 @@ const (
 
 func pages() []string { return []string{runningPage, forwardingPage, lwb4Page} }
 
+// playedPages are those whose commands are run in order, see TestPlay.
+func playedPages() []string { return []string{runningPage} }
+
 // page is one page, taken apart.
 type page struct {
 	name   string

@@ -1,0 +1,229 @@
+package docs
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lwaftr/lw4o6/integration/netlab"
+	"github.com/lwaftr/lw4o6/integration/scene"
+)
+
+// TestPlay follows the pages from top to bottom, as a reader would: files are
+// written, commands are run in order in a network namespace and folders of
+// their own, and must print what the page shows.
+func TestPlay(t *testing.T) {
+	netlab.Require(t)
+	binaries, err := scene.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range playedPages() {
+		t.Run(name, func(t *testing.T) {
+			s := newShell(t, filepath.Dir(binaries.Lwaftr))
+			ran := 0
+			for _, step := range steps(read(t, filepath.Join("..", "..", "docs", name))) {
+				if t.Failed() {
+					break
+				}
+				if step.command.text != "" {
+					ran++
+				}
+				s.play(t, step)
+			}
+			t.Logf("%d commands", ran)
+			if ran < 5 {
+				t.Errorf("only %d commands were run", ran)
+			}
+		})
+	}
+}
+
+// step is one thing that a reader of a page does, or that is there already.
+type step struct {
+	line          int
+	file, content string  // a file to write
+	command       command // to run, and what it prints
+	// setup is shell text from a comment, which readers do not see: the
+	// surroundings that the page takes for granted.
+	setup string
+}
+
+// steps finds what is to be done. A comment "<!-- play: ... -->" is shell text
+// to run at that place; "<!-- elsewhere: why -->" says that the next block is
+// not for this machine.
+func steps(text string) []step {
+	var all []step
+	elsewhere := false
+	lines := strings.Split(text, "\n")
+	for i := 0; i < len(lines); i++ {
+		begin := i
+		switch line := lines[i]; {
+		case strings.HasPrefix(line, "<!-- elsewhere:"):
+			elsewhere = true
+		case strings.HasPrefix(line, "<!-- play:"):
+			for !strings.HasSuffix(lines[i], "-->") && i+1 < len(lines) {
+				i++
+			}
+			body := strings.Join(lines[begin:i+1], "\n")
+			body = strings.TrimSuffix(strings.TrimPrefix(body, "<!-- play:"), "-->")
+			all = append(all, step{line: begin + 1, setup: body})
+		case strings.HasPrefix(line, "```"):
+			for i++; i < len(lines) && lines[i] != "```"; i++ {
+			}
+			b := block{line: begin + 2, lines: lines[begin+1 : i]}
+			b.language, b.purpose, _ = strings.Cut(line[3:], " ")
+			if !elsewhere {
+				all = append(all, blockSteps(b)...)
+			}
+			elsewhere = false
+		}
+	}
+	return all
+}
+
+func blockSteps(b block) []step {
+	switch {
+	case b.language == "console":
+		var all []step
+		for _, c := range commands(b) {
+			all = append(all, step{line: c.line, command: c})
+		}
+		return all
+	case strings.Contains(b.purpose, "."):
+		return []step{{line: b.line, file: b.purpose, content: b.text()}}
+	case b.purpose != "":
+		return []step{{line: b.line, file: b.purpose + ".yaml", content: b.text()}}
+	}
+	return nil
+}
+
+// shell is a shell with a network, processes and system folders of its own.
+type shell struct {
+	folder string
+	in     *os.File
+	status chan string // the exit code of each command
+}
+
+// surroundings gives the shell empty system folders. What runs in it ends with
+// it, because it has its own process IDs.
+const surroundings = `
+mount --make-rprivate /
+mkdir "$FOLDER/etc" && cp -a /etc/. "$FOLDER/etc/" && mount --bind "$FOLDER/etc" /etc
+for d in /run /var/lib /var/log; do mount -t tmpfs tmpfs "$d"; done
+mkdir -p /etc/lw4o6 /run/lw4o6 /var/lib/lw4o6 /var/log/lw4o6
+ip link set lo up
+cd /etc/lw4o6
+`
+
+func newShell(t *testing.T, programs string) *shell {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "lw4o6-docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, input, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, answer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "--norc")
+	cmd.Env = append(os.Environ(), "FOLDER="+folder, "PATH="+programs+":"+os.Getenv("PATH"))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, os.Stderr, os.Stderr
+	cmd.ExtraFiles = []*os.File{answer}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	answer.Close()
+	s := &shell{folder: folder, in: input, status: make(chan string)}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		var line string
+		for {
+			if _, err := fmt.Fscanln(status, &line); err != nil {
+				close(s.status)
+				return
+			}
+			s.status <- line
+		}
+	}()
+	t.Cleanup(func() {
+		input.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		status.Close()
+		<-read
+		os.RemoveAll(folder)
+	})
+	if out, code := s.run(t, strictly(surroundings)); code != "0" {
+		t.Fatalf("the shell's surroundings: exit code %s\n%s", code, out)
+	}
+	return s
+}
+
+// run runs shell text in the shell itself, so that what it defines stays, and
+// returns what it printed.
+func (s *shell) run(t *testing.T, text string) (output, code string) {
+	t.Helper()
+	fmt.Fprintf(s.in, "{ %s\n} >\"$FOLDER/out\" 2>&1 </dev/null; echo $? >&3\n", text)
+	select {
+	case code, ok := <-s.status:
+		if !ok {
+			t.Fatalf("the shell ended at %q", text)
+		}
+		b, err := os.ReadFile(filepath.Join(s.folder, "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b), code
+	case <-time.After(patience):
+		t.Fatalf("%q does not end", text)
+	}
+	return "", ""
+}
+
+// strictly makes shell text fail if any command of it does, but in conditions.
+func strictly(text string) string {
+	return "failed=0; set -E; trap 'failed=1; echo \"failed: $BASH_COMMAND\"' ERR\n" + text + "\ntrap - ERR; [ $failed = 0 ]"
+}
+
+// foreground recognises the commands that run until they are stopped.
+var foreground = regexp.MustCompile(`^(lwaftr|lwb4) run\b`)
+
+func (s *shell) play(t *testing.T, do step) {
+	t.Helper()
+	switch {
+	case do.file != "":
+		if err := os.WriteFile(filepath.Join(s.folder, "etc", "lw4o6", do.file), []byte(do.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	case do.setup != "":
+		if out, code := s.run(t, strictly(do.setup)); code != "0" {
+			t.Errorf("line %d: play: exit code %s\n%s", do.line, code, out)
+		}
+	case foreground.MatchString(do.command.text):
+		log := fmt.Sprintf("$FOLDER/log.%d", do.line)
+		wait := `for i in {1..200}; do grep -q msg=ready "` + log + `" && break; sleep 0.1; done; grep -q msg=ready "` + log + `" || { cat "` + log + `"; false; }`
+		if out, code := s.run(t, do.command.text+` >"`+log+`" 2>&1 & `+wait); code != "0" {
+			t.Errorf("line %d: %s: is not ready:\n%s", do.line, do.command.text, out)
+		}
+	default:
+		out, code := s.run(t, do.command.text)
+		switch {
+		case do.command.output == "" && code != "0":
+			t.Errorf("line %d: %s: exit code %s\n%s", do.line, do.command.text, code, out)
+		case do.command.output != "" && !alike(do.command.output, out):
+			t.Errorf("line %d: %s: the page shows\n%s\nand it prints\n%s", do.line, do.command.text, do.command.output, out)
+		}
+	}
+}
