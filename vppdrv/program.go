@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"maps"
-	"net/netip"
 	"slices"
-	"time"
 
 	"go.fd.io/govpp/api"
 	mapapi "go.fd.io/govpp/binapi/map"
@@ -16,16 +12,16 @@ import (
 	"go.fd.io/govpp/binapi/vpe"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
-	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/vppdrv/plan"
 	"github.com/lwaftr/lw4o6/vppdrv/ports"
+	"github.com/lwaftr/lw4o6/vppdrv/script"
 	"github.com/lwaftr/lw4o6/vppdrv/topology"
 )
 
 // messages are what VPP must know.
 func messages() []api.Message {
 	return append(slices.Concat(topology.Messages(), ports.Messages()),
-		&mapapi.MapDomainsGet{}, &mapapi.MapRuleDump{}, &memclnt.ControlPing{}, &vpe.ShowVersion{})
+		&mapapi.MapDomainsGet{}, &memclnt.ControlPing{}, &vpe.ShowVersion{})
 }
 
 // Apply is as in dataplane.Programmer.
@@ -70,21 +66,24 @@ func (s *session) apply(ctx context.Context, ops []dataplane.Op) ([]dataplane.Re
 	if err != nil {
 		return nil, err
 	}
-	failed, err := s.execute(ctx, steps)
-	if err != nil {
-		for _, step := range failed {
-			batch.Fail(step.IPv4, err)
-		}
-	}
-	var executed []dataplane.Op
+	executed := make([]dataplane.Op, 0, len(chosen))
 	for i, r := range batch.Results() {
-		results[possible[i]] = r
 		if r.Outcome == dataplane.Programmed {
 			executed = append(executed, chosen[i])
 		}
 	}
-	// It happened, so the slow path follows, however late it is.
-	return results, s.driver.slow.apply(context.WithoutCancel(ctx), executed)
+	// The slow path does not wait for VPP. What VPP does not execute is read
+	// back before the next change, into the slow path too.
+	failures := s.execute(ctx, steps, func() {
+		err = s.driver.slow.apply(context.WithoutCancel(ctx), executed)
+	})
+	for _, f := range failures {
+		batch.Fail(f.step.IPv4, f.err)
+	}
+	for i, r := range batch.Results() {
+		results[possible[i]] = r
+	}
+	return results, err
 }
 
 // withinNetwork returns the ops that the configured network allows, by their
@@ -137,219 +136,97 @@ func (s *session) spare(ctx context.Context, n int) error {
 	return nil
 }
 
-// execute has VPP execute steps, as many at once as fit in a script. It
-// returns those that were not executed, or not for certain, and why.
-func (s *session) execute(ctx context.Context, steps []plan.Step) (failed []plan.Step, err error) {
-	for start := 0; start < len(steps); {
-		end, lines := start+1, slices.Clone(steps[start].Lines)
-		for end < len(steps) && len(lines)+len(steps[end].Lines) <= s.driver.config.ScriptLines {
-			lines = append(lines, steps[end].Lines...)
-			end++
-		}
-		if len(lines) > 0 {
-			if err := topology.Run(ctx, s.conn, lines); err != nil {
-				s.stale = true
-				return steps[start:], err
-			}
-		}
-		for _, step := range steps[start:end] {
-			s.model.Done(step)
-		}
-		start = end
-	}
-	return nil, nil
+// failure is a step that was not executed, or not for certain.
+type failure struct {
+	step plan.Step
+	err  error
 }
 
-// Softwires is as in dataplane.Programmer.
-func (d *Driver) Softwires(ctx context.Context) iter.Seq2[softwire.Softwire, error] {
-	return func(yield func(softwire.Softwire, error) bool) {
-		if err := d.softwires(ctx, func(sw softwire.Softwire) bool { return yield(sw, nil) }); err != nil {
-			yield(softwire.Softwire{}, err)
-		}
+// execute has VPP execute steps, as many at once as fit in a script, and calls
+// meanwhile while it does.
+func (s *session) execute(ctx context.Context, steps []plan.Step, meanwhile func()) (failures []failure) {
+	e := execution{session: s}
+	defer func() { s.stale = s.stale || len(failures) > 0 }()
+	var err error
+	if e.queue, err = script.Open(ctx, s.conn); err != nil {
+		return failed(steps, err)
 	}
-}
-
-func (d *Driver) softwires(ctx context.Context, yield func(softwire.Softwire) bool) error {
-	s, done, err := d.program(ctx)
-	if err != nil {
-		return err
-	}
-	err = s.refresh(ctx)
-	layout := s.model.Layout()
-	done()
-	if err != nil {
-		return err
-	}
-	found, err := readDomains(ctx, s.conn, layout)
-	if err != nil {
-		return err
-	}
-	found = slices.DeleteFunc(found, func(f plan.Domain) bool { return !layout.Holds(f.Tag) })
-	var failed error
-	err = readRules(ctx, s.conn, found, func(f plan.Domain) bool {
-		var all []softwire.Softwire
-		if all, failed = s.interpret(ctx, f); failed != nil {
-			return false
-		}
-		for _, sw := range all {
-			if !yield(sw) {
-				return false
-			}
-		}
-		return true
-	})
-	return errors.Join(err, failed)
-}
-
-// interpret says what a domain is that was found in VPP.
-func (s *session) interpret(ctx context.Context, f plan.Domain) ([]softwire.Softwire, error) {
-	select {
-	case s.driver.programming <- struct{}{}:
-		defer func() { <-s.driver.programming }()
-		return s.model.Of(f), nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// Configure is as in dataplane.Programmer.
-func (d *Driver) Configure(ctx context.Context, n dataplane.Network) error {
-	if err := validate(n); err != nil {
-		return err
-	}
-	s, done, err := d.program(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	ctx, cancel := s.limit(ctx)
-	defer cancel()
-	if err := s.refresh(ctx); err != nil {
-		return err
-	}
-	return s.configure(ctx, n)
-}
-
-// validate reports a network that VPP can never have. The error wraps
-// dataplane.ErrUnsupported.
-func validate(n dataplane.Network) error {
-	for _, p := range n.Pools {
-		if !p.IsValid() || !p.Addr().Is4() {
-			return fmt.Errorf("pool %s is no IPv4 prefix: %w", p, dataplane.ErrUnsupported)
-		}
-	}
-	for _, br := range n.BRs {
-		if !br.Is6() || br.Is4In6() || br.Zone() != "" {
-			return fmt.Errorf("BR address %s is no IPv6 address: %w", br, dataplane.ErrUnsupported)
-		}
-	}
-	return nil
-}
-
-func (s *session) configure(ctx context.Context, n dataplane.Network) error {
-	pools := make(map[netip.Prefix]bool)
-	for _, p := range n.Pools {
-		pools[p.Masked()] = true
-	}
-	if err := s.configureBRs(ctx, n.BRs); err != nil {
-		return err
-	}
-	var br netip.Addr
-	if br = netip.IPv6Unspecified(); len(n.BRs) > 0 {
-		br = n.BRs[0]
-	}
-	if err := s.addPools(ctx, pools, br); err != nil {
-		return err
-	}
-	if err := s.removePools(ctx, pools); err != nil {
-		return err
-	}
-	s.driver.network = dataplane.Network{Pools: slices.Collect(maps.Keys(pools)), BRs: slices.Clone(n.BRs)}
-	return s.driver.slow.forwarder.Configure(ctx, s.driver.network)
-}
-
-// configureBRs makes exactly brs the BR addresses.
-func (s *session) configureBRs(ctx context.Context, brs []netip.Addr) error {
-	have := s.topology.BRs()
-	changed := false
-	for _, br := range brs {
-		if !slices.Contains(have, br) {
-			changed = true
-			if err := s.topology.AddBR(ctx, br); err != nil {
-				return err
-			}
-		}
-	}
-	if changed {
-		if err := s.topology.Steer(ctx, s.model); err != nil {
-			return err
-		}
-	}
-	for _, br := range brs {
-		if err := s.topology.LeadBR(ctx, br); err != nil {
-			return err
-		}
-	}
-	for _, br := range have {
-		if !slices.Contains(brs, br) {
-			if err := s.topology.RemoveBR(ctx, br); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// addPools makes the domains of pools, and then the routes to them.
-func (s *session) addPools(ctx context.Context, pools map[netip.Prefix]bool, br netip.Addr) error {
-	if err := s.spare(ctx, len(pools)); err != nil {
-		return err
-	}
-	for p := range pools {
-		step, err := s.model.AddPool(p, br)
-		if err != nil {
-			return err
-		}
-		if failed, err := s.execute(ctx, []plan.Step{step}); len(failed) > 0 {
-			return fmt.Errorf("pool %s: %w", p, err)
-		}
-		if err := s.topology.AddPool(ctx, p); err != nil {
-			return fmt.Errorf("pool %s: %w", p, err)
-		}
-	}
-	return nil
-}
-
-// removePools takes the routes away of all pools but some. Their domains follow
-// when nothing of them is on its way any more.
-func (s *session) removePools(ctx context.Context, keep map[netip.Prefix]bool) error {
-	for _, p := range s.model.Pools() {
-		if keep[p] {
-			delete(s.retired, p)
+	defer e.queue.Close()
+	for len(steps) > 0 && err == nil {
+		if e.queue.Full() {
+			err = e.receive()
 			continue
 		}
-		if err := s.topology.RemovePool(ctx, p); err != nil {
-			return fmt.Errorf("pool %s: %w", p, err)
+		n, lines := s.fill(steps)
+		if err = e.send(steps[:n], lines); err == nil {
+			steps = steps[n:]
 		}
-		if _, since := s.retired[p]; !since {
-			s.retired[p] = time.Now()
-		}
+	}
+	meanwhile()
+	for len(e.sent) > 0 && err == nil {
+		err = e.receive()
+	}
+	for _, unanswered := range e.sent {
+		e.failures = append(e.failures, failed(unanswered, err)...)
+	}
+	return append(e.failures, failed(steps, err)...)
+}
+
+// fill returns the lines of as many of steps as fit in a script, one at least.
+func (s *session) fill(steps []plan.Step) (n int, lines []string) {
+	for n < len(steps) && (n == 0 || len(lines)+len(steps[n].Lines) <= s.driver.config.ScriptLines) {
+		lines = append(lines, steps[n].Lines...)
+		n++
+	}
+	return n, lines
+}
+
+func failed(steps []plan.Step, err error) []failure {
+	all := make([]failure, len(steps))
+	for i, step := range steps {
+		all[i] = failure{step, err}
+	}
+	return all
+}
+
+// execution is the steps that VPP was sent and has not answered.
+type execution struct {
+	session  *session
+	queue    *script.Queue
+	sent     [][]plan.Step // by script
+	failures []failure
+}
+
+func (e *execution) send(steps []plan.Step, lines []string) error {
+	if len(lines) == 0 {
+		e.done(steps)
+		return nil
+	}
+	if err := e.queue.Send(lines...); err != nil {
+		return err
+	}
+	e.sent = append(e.sent, steps)
+	return nil
+}
+
+// receive takes in the answer to the oldest script. With an error there is none.
+func (e *execution) receive() error {
+	_, err := e.queue.Receive()
+	if err != nil && !errors.Is(err, script.ErrRefused) {
+		return err
+	}
+	steps := e.sent[0]
+	e.sent = e.sent[1:]
+	if err != nil {
+		e.failures = append(e.failures, failed(steps, err)...)
+	} else {
+		e.done(steps)
 	}
 	return nil
 }
 
-// retire makes spare the domains of pools that had no route for long enough.
-func (s *session) retire(ctx context.Context) error {
-	// VPP holds fragments for one timeout, and looks for them now and then.
-	wait := 2 * s.driver.config.Forwarding.Reassembly.IPv4.Timeout
-	for p, since := range s.retired {
-		if time.Since(since) < wait {
-			continue
-		}
-		if failed, err := s.execute(ctx, []plan.Step{s.model.RemovePool(p)}); len(failed) > 0 {
-			return fmt.Errorf("pool %s: %w", p, err)
-		}
-		delete(s.retired, p)
+func (e *execution) done(steps []plan.Step) {
+	for _, step := range steps {
+		e.session.model.Done(step)
 	}
-	return nil
 }

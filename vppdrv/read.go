@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"go.fd.io/govpp/api"
 	maps "go.fd.io/govpp/binapi/map"
-	"go.fd.io/govpp/binapi/memclnt"
-	"go.fd.io/govpp/binapi/vlib"
 
 	"github.com/lwaftr/lw4o6/vppdrv/plan"
+	"github.com/lwaftr/lw4o6/vppdrv/script"
 )
 
 // readDomains returns our MAP domains, without their rules.
@@ -58,99 +58,80 @@ func domainOf(d *maps.MapDomainDetails) plan.Domain {
 	}
 }
 
-// maxDumped is the longest psid-len whose rules VPP can list over the API: at
-// 16 its loop over them never ends (map_rule_dump of map_api.c).
-const maxDumped = 15
-
-// ahead is how many domains are asked for before the first answer is read.
-const ahead = 64
-
 // readRules calls each with every domain of all, completed with its rules,
-// until it returns false.
+// until it returns false. It passes over domains that are gone, or others by
+// now. The rules come from the command line: VPP's map_rule_dump takes several
+// times as long, and never ends for a psid-len of 16.
 func readRules(ctx context.Context, conn api.Connection, all []plan.Domain, each func(plan.Domain) bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := conn.NewStream(ctx)
+	queue, err := script.Open(ctx, conn)
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer queue.Close()
 	asked := 0
-	for i := range all {
-		for ; asked < len(all) && asked < i+ahead; asked++ {
-			if err := askRules(stream, all[asked]); err != nil {
+	for _, d := range all {
+		for ; asked < len(all) && !queue.Full(); asked++ {
+			if err := queue.Send("show map domain index " + strconv.FormatUint(uint64(all[asked].Index), 10)); err != nil {
 				return fmt.Errorf("reading MAP rules: %w", err)
 			}
 		}
-		d := all[i]
-		d.Rules = make(map[uint16]netip.Addr, 1<<min(d.Length, 6))
-		if d.Length > maxDumped {
-			err = readLongRules(ctx, conn, &d)
-		} else {
-			err = answerRules(stream, &d)
+		shown, err := queue.Receive()
+		if errors.Is(err, script.ErrRefused) {
+			continue
+		}
+		same := false
+		if err == nil {
+			same, err = complete(&d, shown)
 		}
 		if err != nil {
 			return fmt.Errorf("reading MAP rules of domain %d: %w", d.Index, err)
 		}
-		if !each(d) {
+		if same && !each(d) {
 			return nil
 		}
 	}
 	return nil
 }
 
-// askRules asks for the rules of d. VPP does not say where a list ends, but it
-// answers in order.
-func askRules(stream api.Stream, d plan.Domain) error {
-	if d.Length > maxDumped {
-		return nil
-	}
-	if err := stream.SendMsg(&maps.MapRuleDump{DomainIndex: d.Index}); err != nil {
-		return err
-	}
-	return stream.SendMsg(&memclnt.ControlPing{})
-}
+// errShown reports output that is not what VPP 25.06 to 26.06 print.
+var errShown = errors.New("VPP shows a MAP domain in an unknown form")
 
-// answerRules reads the rules that were asked for.
-func answerRules(stream api.Stream, d *plan.Domain) error {
-	for {
-		m, err := stream.RecvMsg()
-		if err != nil {
-			return err
-		}
-		switch m := m.(type) {
-		case *maps.MapRuleDetails:
-			d.Rules[m.Psid] = netip.AddrFrom16(m.IP6Dst)
-		case *memclnt.ControlPingReply:
-			return nil
-		default:
-			return fmt.Errorf("VPP answers with %s", m.GetMessageName())
-		}
+// complete takes the rules of d from what VPP shows of the domain with its
+// index. It reports whether that is d.
+func complete(d *plan.Domain, shown string) (same bool, err error) {
+	head, rules, _ := strings.Cut(shown, "\n")
+	if !strings.HasPrefix(head, "[") || !strings.Contains(head, " ip4-pfx ") {
+		return false, fmt.Errorf("%w: %.80q", errShown, head)
 	}
-}
-
-// readLongRules reads the rules of a domain whose psid-len is 16.
-func readLongRules(ctx context.Context, conn api.Connection, d *plan.Domain) error {
-	request := &vlib.CliInband{Cmd: fmt.Sprintf("show map domain index %d\n", d.Index)}
-	reply, err := vlib.NewServiceClient(conn).CliInband(ctx, request)
-	if err != nil {
-		return err
+	if !strings.HasPrefix(head, fmt.Sprintf("[%d] tag {%s} ip4-pfx %s ", d.Index, d.Tag, d.IPv4)) {
+		return false, nil
 	}
-	for line := range strings.Lines(reply.Reply) {
+	d.Rules = make(map[uint16]netip.Addr, 1<<min(d.Length, 6))
+	for line := range strings.Lines(rules) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
 		psid, b4, ok := parseRule(line)
-		if ok {
-			d.Rules[psid] = b4
+		if !ok {
+			return false, fmt.Errorf("%w: %.80q", errShown, line)
 		}
+		d.Rules[psid] = b4
 	}
-	return nil
+	return true, nil
 }
 
-// parseRule reads a line like " rule psid: 5 ip6-dst 2001:db8::5".
+// parseRule reads a line like "rule psid: 5 ip6-dst 2001:db8::5".
 func parseRule(line string) (psid uint16, b4 netip.Addr, ok bool) {
-	var address string
-	if n, err := fmt.Sscanf(strings.TrimSpace(line), "rule psid: %d ip6-dst %s", &psid, &address); n != 2 || err != nil {
+	number, address, ok := strings.Cut(line, " ip6-dst ")
+	number, isRule := strings.CutPrefix(number, "rule psid: ")
+	if !ok || !isRule {
 		return 0, netip.Addr{}, false
 	}
-	b4, err := netip.ParseAddr(address)
-	return psid, b4, err == nil
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err != nil {
+		return 0, netip.Addr{}, false
+	}
+	b4, err = netip.ParseAddr(address)
+	return uint16(n), b4, err == nil && b4.Is6()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/lwaftr/lw4o6/vppdrv/plan"
 	"github.com/lwaftr/lw4o6/vppdrv/ports"
 	"github.com/lwaftr/lw4o6/vppdrv/punt"
+	"github.com/lwaftr/lw4o6/vppdrv/script"
 	"github.com/lwaftr/lw4o6/vppdrv/topology"
 	"github.com/lwaftr/lw4o6/vppdrv/vppapi"
 )
@@ -252,6 +253,9 @@ func (s *session) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(complete) != len(found) {
+		return fmt.Errorf("%d MAP domains of ours were changed by somebody else meanwhile", len(found)-len(complete))
+	}
 	s.model = plan.Read(layout, complete, s.model)
 	s.driver.last = s.model
 	if err := s.topology.Steer(ctx, s.model); err != nil {
@@ -263,12 +267,7 @@ func (s *session) read(ctx context.Context) error {
 
 // run executes command lines in as many scripts as it takes.
 func (s *session) run(ctx context.Context, lines []string) error {
-	for chunk := range slices.Chunk(lines, s.driver.config.ScriptLines) {
-		if err := topology.Run(ctx, s.conn, chunk); err != nil {
-			return err
-		}
-	}
-	return nil
+	return script.RunAll(ctx, s.conn, lines, s.driver.config.ScriptLines)
 }
 
 // watch asks VPP now and then whether it is there, until it is not.

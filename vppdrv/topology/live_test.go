@@ -15,6 +15,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/portset"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/vppdrv/plan"
+	"github.com/lwaftr/lw4o6/vppdrv/script"
 	"github.com/lwaftr/lw4o6/vppdrv/vppapi"
 	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
@@ -250,22 +251,19 @@ func TestScripts(t *testing.T) {
 	}
 	grow(t, conn, top)
 	for _, s := range softwires() {
-		if err := Run(t.Context(), conn, append(top.Shared(false, s.IPv4, s.BR, s.PortSet.Params().Offset()), "show version")); err != nil {
+		lines := append(top.Shared(false, s.IPv4, s.BR, s.PortSet.Params().Offset()), "show version")
+		if _, err := script.Run(t.Context(), conn, lines...); err != nil {
 			t.Errorf("%s: %v", s, err)
 		}
 	}
-	if err := Run(t.Context(), conn, top.Whole(false, softwires()[0].IPv4, softwires()[0].B4, br1)); err != nil {
+	if _, err := script.Run(t.Context(), conn, top.Whole(false, softwires()[0].IPv4, softwires()[0].B4, br1)...); err != nil {
 		t.Error(err)
-	}
-	lines := []string{"map del domain index 0", "show version", "nonsense", "show version"}
-	if err := Run(t.Context(), conn, lines[1:]); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "nonsense") {
-		t.Errorf("a wrong line: %v", err)
 	}
 	// Steer puts back what is missing.
 	if err := top.Steer(t.Context(), model(t, top)); err != nil {
 		t.Fatal(err)
 	}
-	if err := Run(t.Context(), conn, top.Whole(false, softwires()[0].IPv4, softwires()[0].B4, br1)); err != nil {
+	if _, err := script.Run(t.Context(), conn, top.Whole(false, softwires()[0].IPv4, softwires()[0].B4, br1)...); err != nil {
 		t.Errorf("after Steer: %v", err)
 	}
 }

@@ -18,6 +18,8 @@ import (
 	maps "go.fd.io/govpp/binapi/map"
 	"go.fd.io/govpp/binapi/punt"
 	"go.fd.io/govpp/binapi/vlib"
+
+	"github.com/lwaftr/lw4o6/vppdrv/script"
 )
 
 // Index is a number by which VPP knows an interface.
@@ -67,8 +69,8 @@ func Messages() []api.Message {
 		&ip.IPReassemblyEnableDisable{}, &ip.IPReassemblySet{},
 		&classify.ClassifyAddDelTable{}, &classify.ClassifyAddDelSession{}, &classify.InputACLSetInterface{},
 		&classify.ClassifyTableByInterface{}, &classify.ClassifyTableInfo{}, &classify.ClassifySessionDump{},
-		&vlib.AddNodeNext{}, &vlib.GetNextIndex{}, &vlib.CliInband{},
-		&maps.MapDomainsGet{}, &maps.MapRuleDump{}, &maps.MapParamSetSecurityCheck{}, &maps.MapParamSetICMP6{},
+		&vlib.AddNodeNext{}, &vlib.GetNextIndex{}, script.Message(),
+		&maps.MapDomainsGet{}, &maps.MapParamSetSecurityCheck{}, &maps.MapParamSetICMP6{},
 		&maps.MapParamSetFragmentation{}, &maps.MapParamSetTrafficClass{}, &maps.MapParamSetTCP{},
 		&punt.PuntSocketRegister{}, &punt.PuntSocketDeregister{}, &punt.PuntSocketDump{},
 	}
@@ -301,29 +303,13 @@ func (v *vpp) next(node, to string) (index uint32) {
 	return index
 }
 
-// script runs command lines, between which VPP lets no packet through.
+// script runs command lines.
 func (v *vpp) script(lines []string) {
-	v.do("command lines", func() error { return Run(v.ctx, v.conn, lines) })
-}
-
-// Run runs command lines in one message: VPP lets no packet through between
-// them. It ends at the first line that fails, and the error says which output
-// VPP gave.
-func Run(ctx context.Context, conn api.Connection, lines []string) error {
-	var reply vlib.CliInbandReply
-	request := &vlib.CliInband{Cmd: strings.Join(lines, "\n") + "\n"}
-	if err := conn.Invoke(ctx, request, &reply); err != nil {
+	v.do("command lines", func() error {
+		_, err := script.Run(v.ctx, v.conn, lines...)
 		return err
-	}
-	if output := strings.TrimSpace(reply.Reply); reply.Retval != 0 {
-		return fmt.Errorf("%w: %w: %s", ErrRefused, api.RetvalToVPPApiError(reply.Retval), output)
-	}
-	return nil
+	})
 }
-
-// ErrRefused reports a command line that VPP did not execute. Those before it
-// were executed, those after it not.
-var ErrRefused = errors.New("VPP refuses a command line")
 
 // nameOf is VPP's name of an interface.
 func (v *vpp) nameOf(index Index) string {
