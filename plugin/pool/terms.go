@@ -32,7 +32,8 @@ const (
 
 // Terms are on which conditions a pool's port sets are lent to subscribers.
 type Terms struct {
-	// Mechanisms may draw from the pool; none means Static only.
+	// Mechanisms may draw from the pool. None means that nothing is lent: only
+	// softwires of the configuration use it.
 	Mechanisms []Mechanism `yaml:"mechanisms"`
 	// SubscriberPrefixLen is how many bits of an IPv6 address tell subscribers
 	// apart (RFC 7785 section 2); 0 is the default.
@@ -83,8 +84,8 @@ func (t Terms) Allows(m Mechanism) bool {
 	return slices.Contains(t.Mechanisms, m)
 }
 
-// Lends reports whether subscribers can ask for port sets of the pool.
-func (t Terms) Lends() bool { return t.Allows(DHCPv6) || t.Allows(PCP) }
+// Lends reports whether port sets of the pool can be asked for.
+func (t Terms) Lends() bool { return len(t.Mechanisms) > 0 }
 
 // Subscriber is whose address b4 is.
 func (t Terms) Subscriber(b4 netip.Addr) netip.Prefix {
@@ -131,6 +132,7 @@ const (
 	maxHoldDown = 24 * time.Hour
 	maxQuota    = 64
 	maxExcluded = 4096 // of each kind
+	maxLent     = 1 << 26
 )
 
 // validateTerms reports what is wrong with p's terms. Those of a pool that lends
@@ -190,6 +192,15 @@ func (p Pool) validateExclude(errs *problems) {
 		if int(psid) >= params.Sets() {
 			errs.add(element.Item("exclude.psids", i), "%d does not fit in psid-len %d", psid, params.Length())
 		}
+	}
+	var size int64
+	for _, prefix := range p.Prefixes {
+		if unusable(prefix) == "" {
+			size += int64(params.Sets()) << (32 - prefix.Bits())
+		}
+	}
+	if size > maxLent {
+		errs.add("mechanisms", "the pool has %d port sets; at most %d can be lent by one pool: split it", size, maxLent)
 	}
 	if len(p.ExcludedPSIDs()) == params.Sets() {
 		errs.add("exclude", "no port set is left to lend (those with ports 0-1023 or 5350-5351 are not lent either)")

@@ -32,7 +32,9 @@ func TestValidateTerms(t *testing.T) {
 	}{
 		{"defaults", lent(0, 6, nil), nil},
 		{"whole addresses", lent(0, 0, nil), nil},
-		{"nothing is lent, so no terms are needed", with(good("a", "192.0.2.0/24"), func(p *Pool) { p.Mechanisms = []Mechanism{Static} }), nil},
+		{"nothing is lent, so no terms are needed", with(good("a", "192.0.2.0/24"), func(p *Pool) { p.Prefixes, p.PSIDLen = prefixes("10.0.0.0/8"), 10 }), nil},
+		{"too large to lend", lent(0, 6, func(p *Pool) { p.Prefixes = prefixes("10.0.0.0/8") }), []string{
+			`[0].mechanisms: the pool has 1073741824 port sets; at most 67108864 can be lent by one pool: split it`}},
 		{"mechanisms", lent(0, 6, func(p *Pool) { p.Mechanisms = []Mechanism{PCP, "radius", PCP} }), []string{
 			`[0].mechanisms[1]: "radius" is not a mechanism; use static, dhcpv6 or pcp`,
 			`[0].mechanisms[2]: "pcp" is there twice`}},

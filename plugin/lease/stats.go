@@ -1,0 +1,37 @@
+package lease
+
+import "fmt"
+
+// PoolStats is how much of a pool is in use.
+type PoolStats struct {
+	Pool     string
+	Draining bool
+	Counts
+}
+
+// Stats returns numbers of all pools, in their order.
+func (b *Book) Stats() []PoolStats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]PoolStats, len(b.pools))
+	for i, st := range b.pools {
+		all[i] = PoolStats{st.def.Name, st.draining, st.counts}
+		if st.fresh != nil {
+			all[i].Fresh = st.fresh.count
+		}
+	}
+	return all
+}
+
+// Drain ends, or begins again, that a pool gives out and extends leases. Those
+// that it has expire. The error wraps ErrPool.
+func (b *Book) Drain(name string, drain bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	st, ok := b.names[name]
+	if !ok {
+		return fmt.Errorf("pool %q: %w: there is none of that name", name, ErrPool)
+	}
+	st.draining = drain
+	return nil
+}
