@@ -42,8 +42,9 @@ type Config struct {
 	// Fill is the longest psid-len of addresses whose free PSIDs are answered
 	// with ICMPv4 errors, at the price of a rule each.
 	Fill uint8 `yaml:"answer-psid-len"`
-	// ScriptLines is how many changes VPP makes at most while it holds up
-	// packets. A change takes it about 3 microseconds.
+	// ScriptLines is how many changes VPP makes at most before it turns to
+	// something else: to other API calls, and without workers to packets. A
+	// change takes it about a microsecond.
 	ScriptLines int `yaml:"script-lines"`
 
 	// CallTimeout bounds the wait for VPP's answer to one call.

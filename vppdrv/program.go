@@ -174,9 +174,14 @@ func (s *session) execute(ctx context.Context, steps []plan.Step, meanwhile func
 
 // fill returns the lines of as many of steps as fit in a script, one at least.
 func (s *session) fill(steps []plan.Step) (n int, lines []string) {
+	detours := false
 	for n < len(steps) && (n == 0 || len(lines)+len(steps[n].Lines) <= s.driver.config.ScriptLines) {
 		lines = append(lines, steps[n].Lines...)
+		detours = detours || steps[n].Detours
 		n++
+	}
+	if detours {
+		lines = slices.Concat(s.topology.Detours(true), lines, s.topology.Detours(false))
 	}
 	return n, lines
 }

@@ -43,7 +43,12 @@ func testConfig(v *vpptest.VPP) Config {
 // of that side's port.
 func newBench(t testing.TB, change func(*Config)) *bench {
 	t.Helper()
-	v := vpptest.Start(t, vpptest.Config{})
+	return newBenchOn(t, vpptest.Config{}, change)
+}
+
+func newBenchOn(t testing.TB, on vpptest.Config, change func(*Config)) *bench {
+	t.Helper()
+	v := vpptest.Start(t, on)
 	b := &bench{vpp: v, sent: make(map[dataplane.Side]uint64), ports: map[dataplane.Side]*vpptest.Port{
 		dataplane.SideIPv4: v.AddPort(), dataplane.SideIPv6: v.AddPort(),
 	}}

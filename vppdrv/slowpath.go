@@ -128,7 +128,7 @@ func (p *slowPath) process(now time.Time, reason topology.Reason, buf []byte) []
 	case topology.Puzzle:
 	case topology.Error:
 		return p.mend(now, buf)
-	case topology.PCP, topology.ICMP6:
+	case topology.PCP, topology.ICMP6, topology.Tunnel:
 		side = dataplane.SideIPv6
 	case topology.Nobody, topology.HairpinNobody:
 		// VPP has sent it into a tunnel already, to nobody.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/lwaftr/lw4o6/plugin/portset"
 )
@@ -12,6 +13,9 @@ import (
 type Step struct {
 	IPv4  netip.Addr
 	Lines []string
+	// Detours says that the lines must stand between those of
+	// Steering.Detours(true) and of Steering.Detours(false).
+	Detours bool
 
 	draft *draft  // alters the domain that the address has
 	next  *domain // else what the address then has; nil is nothing
@@ -100,18 +104,34 @@ func (m *Model) compile(s *Step, d *draft) bool {
 		return false
 	case old == nil:
 		s.next = d.domain(s.index)
-		s.Lines = append([]string{DeleteLine(s.index)}, m.create(d.ip, s.next)...)
+		m.remake(s, []string{DeleteLine(s.index)}, m.create(d.ip, s.next))
 	case d.count == 0:
 		s.index, s.frees = old.index, !m.ownPool(d.ip)
-		s.Lines = append(m.destroy(d.ip, old), m.idle(d.ip, old.br, old.index)...)
+		if s.frees {
+			s.Lines = append(m.destroy(d.ip, old), m.spareLine(keyOf(old.index)))
+		} else {
+			m.remake(s, m.destroy(d.ip, old), m.createPool(netip.PrefixFrom(d.ip, 32), old.br, old.index))
+		}
 	case old.damaged() || d.reshapes():
 		s.next = d.domain(old.index)
-		s.Lines = append(m.destroy(d.ip, old), m.create(d.ip, s.next)...)
+		m.remake(s, m.destroy(d.ip, old), m.create(d.ip, s.next))
 	default:
 		s.draft = d
 		s.Lines = m.alter(d)
 	}
 	return true
+}
+
+// remake makes s replace a domain of its address. Meanwhile packets take a
+// detour: those of other softwires of the address would be lost, and VPP would
+// decapsulate anything while there is no rule.
+func (m *Model) remake(s *Step, destroy, create []string) {
+	s.Lines = append(destroy, create...)
+	if m.layout.Steering == nil {
+		return
+	}
+	s.Detours = true
+	s.Lines = slices.Concat(m.layout.Steering.Detour(true, s.IPv4), s.Lines, m.layout.Steering.Detour(false, s.IPv4))
 }
 
 // idempotent reports whether the ops ask for what there is.
@@ -211,14 +231,6 @@ func (m *Model) destroy(ip netip.Addr, d *domain) []string {
 		lines = append(lines, DeleteLine(extra))
 	}
 	return append(lines, DeleteLine(d.index))
-}
-
-// idle makes the domain that an address without softwires has.
-func (m *Model) idle(ip, br netip.Addr, index uint32) []string {
-	if own := netip.PrefixFrom(ip, 32); m.ownPool(ip) {
-		return m.createPool(own, br, index)
-	}
-	return []string{m.spareLine(keyOf(index))}
 }
 
 // alter changes single rules of a domain.

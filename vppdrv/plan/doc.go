@@ -17,10 +17,11 @@
 //
 // # Why command lines
 //
-// VPP executes the command lines of one API message without letting a packet
-// through between them. A domain can therefore be replaced while its address is
-// in use, and never shows without its rules, for which VPP would decapsulate
-// anything. It is also several times faster than a message per rule.
+// VPP handles no other message while it executes the command lines of one, and
+// a line is several times faster than a message. With workers, packets pass
+// between two lines. So where a domain is made for an address, the address's
+// packets take a detour meanwhile: without it VPP would decapsulate anything
+// while the domain has no rules, and lose packets of the softwires that stay.
 //
 // VPP chooses the index of a domain, and a rule is added by it. So that one
 // script can do both, a new domain takes the index of a spare one, which the

@@ -32,6 +32,11 @@ type Steering interface {
 	// Shared refuses packets from an address from which ports of the excluded
 	// low block may not come, or that come to another BR address than br.
 	Shared(add bool, ip, br netip.Addr, offset uint8) []string
+	// Detour leads the packets of an address past the MAP plugin, to the control
+	// logic, while its domain is being made. Nothing comes of it but between the
+	// lines of Detours(true) and those of Detours(false).
+	Detour(add bool, ip netip.Addr) []string
+	Detours(on bool) []string
 }
 
 // use says what a domain is for. It is the end of its tag.

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -328,6 +329,8 @@ func TestDamaged(t *testing.T) {
 			p := netip.PrefixFrom(s.IPv4, 32)
 			first := v.byPrefix[p]
 			delete(v.byPrefix, p)
+			v.detours[s.IPv4] = true
+			defer delete(v.detours, s.IPv4)
 			v.run([]string{strings.Replace((&Model{layout: layout(10)}).domainLine(useWhole, p, s.BR, 0, 1), "\n", "", 1)})
 			v.run([]string{ruleLine(v.byPrefix[p], 0, s.B4), ruleLine(v.byPrefix[p], 1, s.B4)})
 			if first == v.byPrefix[p] {
@@ -378,8 +381,8 @@ func TestRandom(t *testing.T) {
 			randomBatch(t, &m, v, ops, want)
 			steered += len(v.steering)
 		}
-		if steered == 0 {
-			t.Error("nothing was steered")
+		if steered == 0 || v.unsafe == 0 {
+			t.Errorf("%d softwires were steered, %d times a domain had no rules", steered, v.unsafe)
 		}
 	}
 }
@@ -420,17 +423,25 @@ func randomBatch(t *testing.T, m **Model, v *toy, ops []dataplane.Op, want map[s
 	if err != nil {
 		t.Fatal(err)
 	}
-	touched := make(map[netip.Addr]bool)
-	for _, s := range steps {
-		touched[s.IPv4] = true
-		v.run(s.Lines)
-		(*m).Done(s)
-		for _, old := range before {
-			// Softwires that a step is not about stay as they are.
-			if to, _ := v.to(old.IPv4, last(old.PortSet)); !touched[old.IPv4] && to != old.B4 {
-				t.Fatalf("%s: goes to %s", old, to)
+	// Softwires that the batch is not about stay as they are, after each line.
+	v.after = func(line string) {
+		for k, old := range before {
+			if want[k] != old || v.detours[old.IPv4] {
+				continue
+			}
+			port := last(old.PortSet)
+			if to, from := v.to(old.IPv4, port); to != old.B4 || from != old.BR || !v.accepts(old.IPv4, port, old.B4) {
+				t.Fatalf("after %q %s goes to %s from %s", line, old, to, from)
 			}
 		}
+	}
+	for _, s := range steps {
+		v.run(s.Lines)
+		(*m).Done(s)
+	}
+	v.after = nil
+	if slices.Contains(slices.Collect(maps.Values(v.detours)), true) {
+		t.Fatalf("detours %v", v.detours)
 	}
 	var all []softwire.Softwire
 	steering := make(map[string]bool)

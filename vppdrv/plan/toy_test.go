@@ -21,6 +21,9 @@ type toy struct {
 	next     uint32
 	byPrefix map[netip.Prefix]uint32
 	steering map[string]bool
+	detours  map[netip.Addr]bool
+	unsafe   int               // how often a domain had no rules
+	after    func(line string) // called after each line, unless nil
 }
 
 type toyDomain struct {
@@ -36,7 +39,7 @@ type toyDomain struct {
 func newToy(t *testing.T) *toy {
 	return &toy{
 		t: t, domains: make(map[uint32]*toyDomain), byPrefix: make(map[netip.Prefix]uint32),
-		steering: make(map[string]bool),
+		steering: make(map[string]bool), detours: make(map[netip.Addr]bool),
 	}
 }
 
@@ -46,6 +49,26 @@ func (v *toy) run(lines []string) {
 	for _, line := range lines {
 		if err := v.line(line); err != nil {
 			v.t.Fatalf("%q: %v", line, err)
+		}
+		v.safe(line)
+		if v.after != nil {
+			v.after(line)
+		}
+	}
+}
+
+// safe requires that packets of an address whose domain has no rules take a
+// detour: VPP would decapsulate anything. Domains of whole pools are made before
+// a route leads to them.
+func (v *toy) safe(after string) {
+	v.t.Helper()
+	for _, d := range v.domains {
+		if d.rules != nil || d.ea > 0 {
+			continue
+		}
+		v.unsafe++
+		if d.ip4.IsSingleIP() && !v.detours[d.ip4.Addr()] && !strings.HasSuffix(d.tag, ":p") {
+			v.t.Fatalf("after %q anything from %s is let through", after, d.ip4)
 		}
 	}
 }
@@ -60,6 +83,13 @@ func (v *toy) line(line string) error {
 	case strings.HasPrefix(line, "map add rule "):
 		o := options(words[3:])
 		return v.rule(number(o["index"]), number(o["psid"]), netip.MustParseAddr(o["ip6-dst"]))
+	case words[0] == "detour":
+		ip := netip.MustParseAddr(words[2])
+		if (words[1] == "+") == v.detours[ip] {
+			return fmt.Errorf("detour twice, or none")
+		}
+		v.detours[ip] = words[1] == "+"
+		return nil
 	case words[0] == "+":
 		v.steering[line[2:]] = true
 		return nil
@@ -221,6 +251,12 @@ func (marks) Shared(add bool, ip, br netip.Addr, offset uint8) []string {
 	}
 	return []string{fmt.Sprintf("%s excluded %s %d", sign(add), ip, offset)}
 }
+
+func (marks) Detour(add bool, ip netip.Addr) []string {
+	return []string{fmt.Sprintf("detour %s %s", sign(add), ip)}
+}
+
+func (marks) Detours(bool) []string { return nil }
 
 // spares gives m and v n spare domains.
 func (v *toy) spares(m *Model, n int) *Model {

@@ -33,6 +33,7 @@ func Adopt(ctx context.Context, conn api.Connection, c Config) (*Topology, error
 	t.removeUnfinished(v, all)
 	t.gates = v.gates(v.nextKnown)
 	t.findTables(v)
+	t.findDetours(v)
 	if v.err != nil {
 		return nil, fmt.Errorf("reading the topology in VPP: %w", v.err)
 	}

@@ -47,7 +47,7 @@ type Reassembly struct {
 }
 
 // version changes with what is made of a Config.
-const version = 2
+const version = 3
 
 // mark tells topologies for different Configs apart.
 func (c Config) mark() string {

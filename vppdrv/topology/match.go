@@ -87,7 +87,7 @@ func (fs fields) match() []byte {
 // The places of fields. Those of the packet inside a tunnel packet assume an
 // outer header without extensions.
 const (
-	ip4Length, ip4TTL, ip4Protocol, ip4Source, ip4Payload = 2, 8, 9, 12, 20
+	ip4Length, ip4TTL, ip4Protocol, ip4Source, ip4Destination, ip4Payload = 2, 8, 9, 12, 16, 20
 
 	ip6Length, ip6Next, ip6Source, ip6Destination, ip6Payload = 4, 6, 8, 24, 40
 

@@ -18,9 +18,11 @@ type Reason uint8
 const (
 	// Unknown: another interface than ours punted it.
 	Unknown Reason = iota
-	// Puzzle: an IPv4 packet to a pool that VPP would not treat well.
+	// Puzzle: an IPv4 packet to a pool that VPP would not treat well, or to an
+	// address on a detour.
 	Puzzle
-	// Expired: an IPv4 packet from a lwB4 to another whose TTL ran out.
+	// Expired: an IPv4 packet from a lwB4 to another whose TTL ran out, or that is
+	// for an address on a detour.
 	Expired
 	// Error: an ICMPv4 error that VPP made while it encapsulated.
 	Error
@@ -28,6 +30,8 @@ const (
 	PCP
 	// ICMP6: an ICMPv6 error to a BR address.
 	ICMP6
+	// Tunnel: a tunnel packet of an address on a detour.
+	Tunnel
 	// Nobody: a packet to Nowhere, in the tunnel from a BR address.
 	Nobody
 	// HairpinNobody: the same, of a packet from a lwB4.
@@ -43,7 +47,7 @@ func (t *Topology) Reason(index Index) Reason {
 			return reason
 		}
 	}
-	return Unknown
+	return t.detoured(index)
 }
 
 // Counted are interfaces of which what came in says something.

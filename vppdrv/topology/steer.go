@@ -21,6 +21,7 @@ func (t *Topology) Steer(ctx context.Context, m *plan.Model) error {
 		return err
 	}
 	v := newVPP(ctx, t.conn)
+	t.endDetours(v)
 	t.separate(v)
 	want, routes := t.wanted(m)
 	for index := range t.perAddress() {

@@ -17,6 +17,7 @@ type Topology struct {
 	brs     map[netip.Addr]*brLoop
 	gates   gates
 	tables  decapIndexes
+	detours detours
 	whole   string // VPP's name of the interface for whole addresses
 	nowhere netip.Addr
 }
@@ -144,6 +145,7 @@ func (t *Topology) makeClassifier(v *vpp) {
 	protocols := v.protocolTable(c, g)
 	v.apply(t.loops[encap], false, v.rareTable(c, g, tablePuzzles, protocols))
 	v.apply(t.loops[hairpin], false, v.rareTable(c, g, tableExpired, protocols))
+	t.makeDetours(v)
 }
 
 var (

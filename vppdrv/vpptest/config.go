@@ -24,7 +24,8 @@ type Config struct {
 	// NoPunt leaves out the punt socket.
 	NoPunt bool
 	// Busy makes VPP poll without pause and at normal priority, for
-	// measurements. Otherwise it leaves the machine to others.
+	// measurements. Otherwise it leaves the machine to others, but for the
+	// priority if it has workers.
 	Busy bool
 	// Extra is appended to the configuration as it is.
 	Extra string

@@ -187,6 +187,23 @@ func (p *Port) ReceiveFrame(ctx context.Context) ([]byte, error) {
 	}
 }
 
+// Missed is the number of frames that VPP sent since the last call and Receive
+// will not return: the caller was too late for them.
+func (p *Port) Missed() (uint64, error) {
+	raw, err := p.file.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var stats *unix.TpacketStats
+	control := raw.Control(func(fd uintptr) {
+		stats, err = unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	})
+	if err := errors.Join(control, err); err != nil {
+		return 0, fmt.Errorf("statistics of the port: %w", err)
+	}
+	return uint64(stats.Drops), nil
+}
+
 // ipOf returns the IP packet in frame, or nil if there is none or it is the
 // link's own business.
 func ipOf(frame []byte) []byte {

@@ -94,7 +94,8 @@ func (v *VPP) launch() error {
 	if err := v.ns.do(v.cmd.Start); err != nil {
 		return err
 	}
-	if !v.config.Busy {
+	// A worker that gets no processor for a second makes VPP abort.
+	if !v.config.Busy && v.config.Workers == 0 {
 		const politeness = 10
 		if err := unix.Setpriority(unix.PRIO_PROCESS, v.cmd.Process.Pid, politeness); err != nil {
 			v.t.Logf("priority of VPP: %v", err)
