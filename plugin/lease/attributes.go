@@ -1,9 +1,12 @@
 package lease
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
+	"strings"
 )
 
 // Attributes is what mechanisms want to be remembered of a lease, packed: for
@@ -64,6 +67,29 @@ func (a Attributes) All() iter.Seq2[Attribute, string] {
 			rest = rest[end:]
 		}
 	}
+}
+
+// names are what people call the attributes.
+var names = [...]string{DUID: "duid", InterfaceID: "interface-id", RemoteID: "remote-id", Nonce: "nonce", Comment: "comment"}
+
+// String is for people, such as "duid=00010001 comment=\"moved\"": a comment as
+// text, others as hexadecimal octets. It is cut where it gets longer than 1024
+// octets.
+func (a Attributes) String() string {
+	var parts []string
+	for n, value := range a.All() {
+		text := hex.EncodeToString([]byte(value))
+		if n == Comment {
+			text = strconv.QuoteToASCII(value)
+		}
+		name := strconv.Itoa(int(n))
+		if int(n) < len(names) && names[n] != "" {
+			name = names[n]
+		}
+		parts = append(parts, name+"="+text)
+	}
+	all := strings.Join(parts, " ")
+	return all[:min(len(all), maxAttributes)]
 }
 
 // Get returns the first attribute of that name.

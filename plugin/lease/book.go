@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"fmt"
 	"hash/maphash"
 	"net/netip"
 	"slices"
@@ -68,6 +69,34 @@ func (b *Book) Subscriber(addr netip.Addr) []Lease {
 	var all []Lease
 	b.ofSubscriber(addr, func(_ ref, rec *record) { all = append(all, b.lease(rec)) })
 	return all
+}
+
+// Held returns the lease that q's subscriber has by q's number, or the one that
+// it had last. The error wraps ErrUnknown, ErrMechanism (as *HeldError) or
+// ErrInvalid.
+func (b *Book) Held(q Request) (Lease, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := q.complete(); err != nil {
+		return Lease{}, err
+	}
+	r, _, err := b.held(q)
+	if err != nil {
+		return Lease{}, err
+	}
+	if r != 0 {
+		return b.lease(b.records.at(r)), nil
+	}
+	var last *record
+	b.ofSubscriber(q.Subscriber, func(_ ref, rec *record) {
+		if rec.state == Resting && rec.number == q.Number && (last == nil || rec.better(last)) {
+			last = rec
+		}
+	})
+	if last == nil {
+		return Lease{}, fmt.Errorf("subscriber %s, number %d: %w", q.Subscriber, q.Number, ErrUnknown)
+	}
+	return b.lease(last), nil
 }
 
 // find returns the record of a port set; 0 if there is none.

@@ -1,6 +1,10 @@
 package lease
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/lwaftr/lw4o6/plugin/pool"
+)
 
 // PoolStats is how much of a pool is in use.
 type PoolStats struct {
@@ -21,6 +25,13 @@ func (b *Book) Stats() []PoolStats {
 		}
 	}
 	return all
+}
+
+// Pools returns the pools as Configure was given them.
+func (b *Book) Pools() pool.Pools {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.defs
 }
 
 // Drain ends, or begins again, that a pool gives out and extends leases. Those

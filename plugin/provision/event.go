@@ -1,0 +1,21 @@
+package provision
+
+import (
+	"time"
+
+	"github.com/lwaftr/lw4o6/plugin/store/history"
+)
+
+// event is what the history gets to know of a lease, encoded for the outbox.
+func event(kind history.Kind, l Lease, now time.Time, reason string) ([]byte, error) {
+	e := history.Event{
+		Time: now, Kind: kind, Key: l.Key(),
+		Holder: history.Holder{
+			Subscriber: l.Subscriber, B4: l.Softwire.B4, BR: l.Softwire.BR,
+			Pool: l.Pool, Mechanism: string(l.Mechanism), Attributes: l.Attributes.String(),
+		},
+		Start:  l.Start,
+		Reason: reason[:min(len(reason), history.MaxText)],
+	}
+	return e.AppendBinary(nil)
+}

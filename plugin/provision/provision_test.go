@@ -1,0 +1,489 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+
+	"github.com/lwaftr/lw4o6/plugin/lease"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/plugin/store"
+	"github.com/lwaftr/lw4o6/plugin/store/history"
+)
+
+func (d *deck) did(want ...string) {
+	d.Helper()
+	if diff := cmp.Diff(want, d.record.take()); diff != "" {
+		d.Errorf("-want +done:\n%s", diff)
+	}
+}
+
+// TestOrder: durable, programmed, granted; out of the data plane, at rest,
+// released.
+func TestOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		l := d.acquire(request(1))
+		d.did("durable bound 192.0.2.0 psid 0/4/2", "put 192.0.2.0 psid 0/4/2")
+		again := d.acquire(request(1))
+		d.did()
+		if again != l {
+			t.Errorf("asked twice: %+v, then %+v", l, again)
+		}
+		for range 2 { // the second time it is released already
+			if err := d.p.Release(t.Context(), request(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.did("remove 192.0.2.0 psid 0/4/2", "durable resting 192.0.2.0 psid 0/4/2")
+		// What rests is the subscriber's at once, and others get something else.
+		if other := d.acquire(request(2)); other.Key() == l.Key() {
+			t.Errorf("%s is given away during its hold-down", l.Key())
+		}
+		if back := d.acquire(request(1)); back.Key() != l.Key() {
+			t.Errorf("got %s back, had %s", back.Key(), l.Key())
+		}
+		if err := d.p.Release(t.Context(), request(3)); !errors.Is(err, ErrUnknown) {
+			t.Errorf("released what was never there: %v", err)
+		}
+	})
+}
+
+func TestExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		watch := d.p.Watch(10)
+		defer watch.Close()
+		l := d.acquire(request(1))
+		d.record.take()
+		time.Sleep(time.Until(l.Expires) - time.Second)
+		if !d.table.Snapshot().Address(l.Softwire.IPv4.As4()) {
+			t.Error("it went too early")
+		}
+		time.Sleep(time.Second + time.Millisecond)
+		synctest.Wait()
+		d.did("remove 192.0.2.0 psid 0/4/2", "durable resting 192.0.2.0 psid 0/4/2")
+		for _, want := range []history.Kind{history.Allocated, history.Expired} {
+			if n := <-watch.Notices(); n.Kind != want || n.Lease.Key() != l.Key() {
+				t.Errorf("notice %+v, want %s", n, want)
+			}
+		}
+		if s := d.p.Stats(); s.Totals.Granted != 1 || s.Totals.Expired != 1 || s.Pools[0].Resting != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestDeadline: a data plane that does not answer leaves the lease pending, and
+// the same request gets it later.
+func TestDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		synctest.Wait()
+		hold := make(chan struct{})
+		d.record.set(func(r *record) { r.hangApply = hold })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := d.p.Acquire(ctx, request(1)); !errors.Is(err, ErrNotProgrammed) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("the data plane hangs: %v", err)
+		}
+		if _, err := d.p.Renew(ctx, request(1)); !errors.Is(err, ErrNotProgrammed) {
+			t.Fatalf("renewed what was never granted: %v", err)
+		}
+		pending, ok := d.p.Lease(d.p.Subscriber(request(1).B4)[0].Key())
+		if !ok || pending.State != lease.Bound {
+			t.Fatalf("%+v is not kept", pending)
+		}
+		close(hold)
+		if l := d.acquire(request(1)); l.Key() != pending.Key() {
+			t.Errorf("got %s, and %s was pending", l.Key(), pending.Key())
+		}
+	})
+}
+
+// TestStorageFails: nothing is granted, and what is known goes on up to its
+// horizon.
+func TestStorageFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		l := d.acquire(request(1))
+		d.record.set(func(r *record) { r.failCommit = store.ErrStorage })
+		if _, err := d.p.Acquire(t.Context(), request(2)); !errors.Is(err, ErrStorage) {
+			t.Errorf("granted without a store: %v", err)
+		}
+		if n := d.table.Snapshot().Len(); n != 1 {
+			t.Errorf("%d softwires in the table", n)
+		}
+		if all := d.p.Subscriber(request(2).B4); len(all) != 0 {
+			t.Errorf("%v is left of it", all)
+		}
+		if problems := d.p.Stats().Problems(); len(problems) != 1 || !strings.Contains(problems[0], "no leases are granted") {
+			t.Errorf("problems %q", problems)
+		}
+		time.Sleep(5 * time.Minute)
+		renewed, err := d.p.Renew(t.Context(), request(1))
+		if err != nil || !renewed.Expires.Equal(l.Expires.Add(5*time.Minute)) {
+			t.Errorf("renewed until %s, %v", renewed.Expires, err)
+		}
+		time.Sleep(7 * time.Minute)
+		renewed, err = d.p.Renew(t.Context(), request(1))
+		if err != nil || !renewed.Expires.Equal(l.Horizon) {
+			t.Errorf("renewed until %s, %v; the horizon is %s", renewed.Expires, err, l.Horizon)
+		}
+		// It ends, as far as that is possible, and stays nobody else's.
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(d.dp.Held()) != 0 || d.p.Stats().Ending != 1 {
+			t.Errorf("after its end: %v, %+v", d.dp.Held(), d.p.Stats())
+		}
+		d.record.set(func(r *record) { r.failCommit = nil })
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if stored, _ := d.stored(l.Key()); stored.State != lease.Resting || !stored.Until.After(time.Now()) {
+			t.Errorf("the hold-down is not durable: %+v", stored)
+		}
+	})
+}
+
+// TestInDoubt: a commit whose outcome is not known keeps the port set, and the
+// same request goes on with it.
+func TestInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		d.record.set(func(r *record) { r.failCommit = store.ErrInDoubt })
+		if _, err := d.p.Acquire(t.Context(), request(1)); !errors.Is(err, ErrNotProgrammed) {
+			t.Fatalf("in doubt: %v", err)
+		}
+		had := d.p.Subscriber(request(1).B4)[0]
+		d.record.set(func(r *record) { r.failCommit = nil })
+		if other := d.acquire(request(2)); other.Key() == had.Key() {
+			t.Error("another one got it")
+		}
+		if l := d.acquire(request(1)); l.Key() != had.Key() {
+			t.Errorf("got %s, want %s", l.Key(), had.Key())
+		}
+	})
+}
+
+// TestDuplicates: the same request many times at once is one grant.
+func TestDuplicates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		var all sync.WaitGroup
+		for range 32 {
+			all.Go(func() {
+				if l := d.acquire(request(1)); l.Key().String() != "192.0.2.0 psid 0/4/2" {
+					t.Errorf("got %s", l.Key())
+				}
+			})
+		}
+		all.Wait()
+		d.did("durable bound 192.0.2.0 psid 0/4/2", "put 192.0.2.0 psid 0/4/2")
+	})
+}
+
+// TestExhausted: refused, counted, and logged once a minute.
+func TestExhausted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t)
+		d.pools = d.pools[:1]
+		d.start()
+		granted := 0
+		for i := range 60 {
+			l, err := d.p.Acquire(t.Context(), request(i))
+			if err == nil {
+				d.acknowledged(l)
+				granted++
+			} else if !errors.Is(err, ErrExhausted) {
+				t.Fatal(err)
+			}
+		}
+		lines := func() (n int) {
+			for _, e := range d.log.AllEntries() {
+				if strings.Contains(e.Message, "requests are refused") && e.Level == logrus.WarnLevel {
+					n++
+				}
+			}
+			return n
+		}
+		// 4 addresses of 16, without the PSIDs of ports 0-1023 and 5350-5351.
+		if s := d.p.Stats(); granted != 56 || s.Totals.Exhausted != 4 || lines() != 1 {
+			t.Errorf("%d granted, %d refused, %d lines", granted, s.Totals.Exhausted, lines())
+		}
+		time.Sleep(time.Minute)
+		_, err := d.p.Acquire(t.Context(), request(99))
+		if !errors.Is(err, ErrExhausted) || lines() != 2 {
+			t.Errorf("%v, %d lines", err, lines())
+		}
+	})
+}
+
+// TestChangedB4: a subscriber with another tunnel address has it programmed
+// before it is told so.
+func TestChangedB4(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		l := d.acquire(request(1))
+		q := request(1)
+		q.B4 = q.B4.Next()
+		changed := d.acquire(q)
+		if changed.Key() != l.Key() || changed.Softwire.B4 != q.B4 {
+			t.Errorf("%+v", changed)
+		}
+		q.B4 = d.pools[0].BR
+		q.Subscriber = request(1).B4
+		if _, err := d.p.Acquire(t.Context(), q); !errors.Is(err, ErrInvalid) {
+			t.Errorf("a BR address as lwB4: %v", err)
+		}
+		if now, _ := d.p.Lease(l.Key()); now != changed {
+			t.Errorf("after the refusal %+v, before it %+v", now, changed)
+		}
+	})
+}
+
+// TestRecovery: after a crash the data plane has what is durable, and only that.
+func TestRecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		kept, lost, released := d.acquire(request(1)), d.acquire(request(2)), d.acquire(request(3))
+		if err := d.p.Release(t.Context(), request(3)); err != nil {
+			t.Fatal(err)
+		}
+		d.crash()
+		d.dp.Pluck(lost.Key())
+		stray := lost.Softwire
+		stray.IPv4 = stray.IPv4.Next()
+		d.dp.Plant(stray)
+		d.start()
+		for i, want := range []Lease{kept, lost} {
+			if got := d.acquire(request(i + 1)); got.Softwire != want.Softwire {
+				t.Errorf("subscriber %d got %s, had %s", i+1, got.Softwire, want.Softwire)
+			}
+		}
+		synctest.Wait()
+		if held := d.dp.Held(); len(held) != 2 {
+			t.Errorf("the data plane holds %v", held)
+		}
+		if l, ok := d.p.Lease(released.Key()); !ok || l.State != lease.Resting || !l.Held(time.Now()) {
+			t.Errorf("the hold-down was forgotten: %+v", l)
+		}
+	})
+}
+
+func TestMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		watch := d.p.Watch(10)
+		defer watch.Close()
+		from := d.acquire(request(1))
+		to, err := d.p.Move(t.Context(), from.Key(), Request{Pool: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.acknowledged(to)
+		if _, both := d.dp.Held()[from.Key()]; !both || to.Pool != "b" {
+			t.Errorf("moved to %+v; the old one is still there: %t", to, both)
+		}
+		d.crash()
+		d.start()
+		if l := d.acquire(request(1)); l.Key() != to.Key() {
+			t.Errorf("asked again and got %s", l.Key())
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if _, still := d.dp.Held()[from.Key()]; still {
+			t.Error("the old softwire stays though the subscriber knows of the new one")
+		}
+
+		back, err := d.p.Move(t.Context(), to.Key(), Request{Pool: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.p.Moved(to.Key()); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if held := d.dp.Held(); len(held) != 1 || held[back.Key()] != back.Softwire {
+			t.Errorf("the data plane holds %v", held)
+		}
+		if err := d.p.Moved(to.Key()); !errors.Is(err, ErrUnknown) {
+			t.Errorf("told twice: %v", err)
+		}
+	})
+}
+
+func TestReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		q := request(7)
+		q.Want = softwire.Key{IPv4: d.pools[1].Prefixes[0].Addr(), PortSet: d.acquire(request(1)).Softwire.PortSet}
+		if _, err := d.p.Reserve(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		d.crash()
+		d.start()
+		other := request(8)
+		other.Pool, other.Want = "b", q.Want
+		if l := d.acquire(other); l.Key() == q.Want {
+			t.Error("another one got what is reserved")
+		}
+		if l := d.acquire(request(7)); l.Key() != q.Want || !l.Reserved {
+			t.Errorf("got %+v", l)
+		}
+		if l, err := d.p.Unreserve(t.Context(), q.Want); err != nil || l.State != lease.Bound {
+			t.Errorf("%+v, %v", l, err)
+		}
+		if _, err := d.p.Unreserve(t.Context(), q.Want); !errors.Is(err, ErrUnknown) {
+			t.Errorf("twice: %v", err)
+		}
+	})
+}
+
+// TestConfigure: softwires of the configuration come and go beside leases.
+func TestConfigure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		l := d.acquire(request(1))
+		fixed := l.Softwire
+		fixed.IPv4 = d.pools[1].Prefixes[0].Addr()
+		fixed.B4 = request(50).B4
+		static := softwire.NewTable()
+		if err := static.Apply(softwire.Change{Put: []softwire.Softwire{fixed}}); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := d.p.Configure(d.pools, static.Snapshot()); err != nil || len(c.Put) != 1 {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		synctest.Wait()
+		if len(d.dp.Held()) != 2 {
+			t.Errorf("the data plane holds %v", d.dp.Held())
+		}
+		if _, err := d.p.Acquire(t.Context(), request(50)); !errors.Is(err, ErrMechanism) {
+			t.Errorf("the holder of a static softwire asks: %v", err)
+		}
+		var held *HeldError
+		if _, err := d.p.Offer(request(50)); !errors.As(err, &held) || held.Lease.Softwire != fixed {
+			t.Errorf("offered %v", err)
+		}
+
+		clash := softwire.NewTable()
+		taken := l.Softwire
+		taken.B4 = request(51).B4
+		if err := clash.Apply(softwire.Change{Put: []softwire.Softwire{taken}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.p.Configure(d.pools, clash.Snapshot()); !errors.Is(err, ErrTaken) {
+			t.Errorf("a static softwire on a lease: %v", err)
+		}
+		if _, err := d.p.Configure(d.pools[1:], static.Snapshot()); !errors.Is(err, ErrPool) {
+			t.Errorf("a lease without a pool: %v", err)
+		}
+		// The lwB4 of a lease as BR address is refused by the table.
+		bad := fixed
+		bad.BR = l.Softwire.B4
+		if err := clash.Apply(softwire.Change{Remove: []softwire.Key{taken.Key()}, Put: []softwire.Softwire{bad}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.p.Configure(d.pools, clash.Snapshot()); !errors.Is(err, softwire.ErrConflict) {
+			t.Errorf("a lwB4 as BR address: %v", err)
+		}
+		if held := d.dp.Held(); len(held) != 2 || held[fixed.Key()] != fixed {
+			t.Errorf("refused changes changed something: %v", held)
+		}
+
+		if _, err := d.p.Configure(d.pools, softwire.NewTable().Snapshot()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if left, _ := d.p.Lease(fixed.Key()); left.State != lease.Resting || !left.Held(time.Now()) || len(d.dp.Held()) != 1 {
+			t.Errorf("removed from the configuration: %+v", left)
+		}
+	})
+}
+
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		l := d.acquire(request(1))
+		if err := d.p.Drain(t.Context(), "a", true); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.p.Drain(t.Context(), "x", true); !errors.Is(err, ErrPool) {
+			t.Errorf("unknown pool: %v", err)
+		}
+		d.crash()
+		d.start()
+		if other := d.acquire(request(2)); other.Pool != "b" {
+			t.Errorf("a drained pool gave %s", other.Key())
+		}
+		time.Sleep(5 * time.Minute)
+		again := d.acquire(request(1))
+		if again.Key() != l.Key() || again.Expires.After(l.Horizon) {
+			t.Errorf("%s was extended from %s to %s", again.Key(), l.Horizon, again.Expires)
+		}
+		time.Sleep(time.Until(again.Expires))
+		if moved := d.acquire(request(1)); moved.Pool != "b" {
+			t.Errorf("after its end it got %s", moved.Key())
+		}
+	})
+}
+
+// TestClock: what the store knows to have happened is not in the future.
+func TestClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		l := d.acquire(request(1))
+		d.crash()
+		d.skew = -30 * 24 * time.Hour
+		d.start()
+		if again := d.acquire(request(1)); again.Expires.Before(l.Expires) {
+			t.Errorf("the clock went back: %s, then %s", l.Expires, again.Expires)
+		}
+		if problems := d.p.Stats().Problems(); len(problems) != 1 || !strings.Contains(problems[0], "behind") {
+			t.Errorf("problems %q", problems)
+		}
+		d.crash()
+		d.skew = 2 * 365 * 24 * time.Hour
+		if err := d.tryStart(); err == nil || !strings.Contains(err.Error(), "too far ahead") {
+			t.Errorf("two years later: %v", err)
+		}
+	})
+}
+
+// TestWatchLags: who does not read is cut off.
+func TestWatchLags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		watch := d.p.Watch(1)
+		defer watch.Close()
+		d.acquire(request(1))
+		d.acquire(request(2))
+		n := 0
+		for range watch.Notices() {
+			n++
+		}
+		if n != 1 {
+			t.Errorf("%d notices", n)
+		}
+	})
+}
+
+// TestUnsupported: a softwire that the data plane refuses is never granted.
+func TestUnsupported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		d.record.set(func(r *record) { r.refuseOps = errors.New("no") })
+		for range 2 {
+			if _, err := d.p.Acquire(t.Context(), request(1)); !errors.Is(err, ErrNotProgrammed) {
+				t.Errorf("granted: %v", err)
+			}
+		}
+	})
+}

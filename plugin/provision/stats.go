@@ -1,0 +1,102 @@
+package provision
+
+import (
+	"errors"
+	"time"
+
+	"github.com/lwaftr/lw4o6/plugin/lease"
+	"github.com/lwaftr/lw4o6/plugin/provision/clock"
+	"github.com/lwaftr/lw4o6/plugin/store"
+	"github.com/lwaftr/lw4o6/plugin/store/history"
+)
+
+// Stats is how leases are.
+type Stats struct {
+	Pools []lease.PoolStats
+	// Doubtful leases are decided and perhaps not durable; Unconfirmed ones are
+	// durable and perhaps not programmed; Ending ones are to be taken out of the
+	// data plane.
+	Doubtful, Unconfirmed, Ending int
+
+	Totals Totals
+	Store  store.Stats
+	Clock  clock.Fault
+}
+
+// Totals count since Load.
+type Totals struct {
+	Granted, Changed, Renewed          uint64
+	Released, Expired, Moved, Removed  uint64
+	Exhausted, Quota, Mechanism, Other uint64 // requests refused
+}
+
+// ended counts the end of a lease.
+func (t *Totals) ended(kind history.Kind) {
+	switch kind {
+	case history.Released:
+		t.Released++
+	case history.Expired:
+		t.Expired++
+	case history.Moved:
+		t.Moved++
+	default:
+		t.Removed++
+	}
+}
+
+// Stats returns the present numbers.
+func (p *Provisioner) Stats() Stats {
+	s := Stats{Pools: p.book.Stats(), Store: p.store.Stats(), Clock: p.clock.Fault()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Doubtful, s.Unconfirmed, s.Ending = len(p.doubtful), len(p.unconfirmed), len(p.ending)
+	s.Totals = p.totals
+	return s
+}
+
+// Problems says what keeps leases from being granted or ended, nothing if all is
+// well.
+func (s Stats) Problems() []string {
+	var all []string
+	if s.Store.Err != nil {
+		all = append(all, "no leases are granted: "+s.Store.Err.Error())
+	}
+	if fault := s.Clock.String(); fault != "" {
+		all = append(all, fault)
+	}
+	return all
+}
+
+// exhaustion is the log of requests that found pools empty.
+type exhaustion struct {
+	logged time.Time
+	since  uint64 // refused since then
+}
+
+// exhaustionPause is between two lines of that log.
+const exhaustionPause = time.Minute
+
+// refusal counts why a request is refused and returns it.
+func (p *Provisioner) refusal(err error) error {
+	if err == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case errors.Is(err, ErrExhausted):
+		p.totals.Exhausted++
+		p.exhausted.since++
+		if now := time.Now(); p.exhausted.logged.IsZero() || now.Sub(p.exhausted.logged) >= exhaustionPause {
+			p.log.WithError(err).WithField("requests", p.exhausted.since).Warn("requests are refused; add addresses to the pool")
+			p.exhausted = exhaustion{logged: now}
+		}
+	case errors.Is(err, ErrQuota):
+		p.totals.Quota++
+	case errors.Is(err, ErrMechanism):
+		p.totals.Mechanism++
+	default:
+		p.totals.Other++
+	}
+	return err
+}
