@@ -1,0 +1,236 @@
+package vppdrv
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+)
+
+const side4, side6 = dataplane.SideIPv4, dataplane.SideIPv6
+
+// TestInnerFragments: a fragment from a softwire is checked whether or not it
+// shows the ports, whatever comes first.
+func TestInnerFragments(t *testing.T) {
+	b := newParties(t, nil)
+	var id uint16
+	// fragments are the two of a new packet from the port of b4Shared.
+	fragments := func() (first, last []byte) {
+		id++
+		whole := udp4(netip.AddrPortFrom(shared, portShared), netip.AddrPortFrom(host, 53), 1200)
+		return cut(whole, id, 0, 640), cut(whole, id, 640, len(whole)-20)
+	}
+	for _, tt := range []struct {
+		name        string
+		first, last netip.Addr // lwB4s
+		lastFirst   bool
+		out         int
+	}{
+		{"from its lwB4", b4Shared, b4Shared, false, 2},
+		{"the last one first", b4Shared, b4Shared, true, 2},
+		{"from another lwB4", b4Neighbor, b4Neighbor, false, 0},
+		{"from another lwB4, the last one first", b4Neighbor, b4Neighbor, true, 0},
+		{"the last one from another lwB4", b4Shared, b4Neighbor, false, 1},
+		{"the last one from another lwB4, and first", b4Shared, b4Neighbor, true, 1},
+		{"the first one from another lwB4", b4Neighbor, b4Shared, false, 1},
+		{"from nobody", b4Nobody, b4Nobody, false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			first, last := fragments()
+			packets := [][]byte{tunnelled(tt.first, br1, first), tunnelled(tt.last, br1, last)}
+			if tt.lastFirst {
+				packets[0], packets[1] = packets[1], packets[0]
+			}
+			out := b.exchange(t, side6, packets...)
+			if len(out[side4]) != tt.out {
+				t.Errorf("%d packets came out, want %d: %v", len(out[side4]), tt.out, out[side4])
+			}
+		})
+	}
+}
+
+// cut is a fragment of a packet without options: octets from and to, of its
+// payload.
+func cut(packet []byte, id uint16, from, to int) []byte {
+	const header, moreFragments = 20, 0x2000
+	b := append([]byte(nil), packet[:header]...)
+	b = append(b, packet[header+from:header+to]...)
+	field := uint16(from / 8)
+	if header+to < len(packet) {
+		field |= moreFragments
+	}
+	ip := dissect(packet).Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+	ip.Id, ip.FragOffset, ip.Flags = id, field&0x1fff, layers.IPv4Flag(field>>13)
+	return serialize(ip, gopacket.Payload(b[header:]))
+}
+
+// TestSeveralBRs: an unknown lwB4 is answered by the BR address it sent to, and
+// so are pings (RFC 7596 section 5.1: others it must ignore).
+func TestSeveralBRs(t *testing.T) {
+	br3 := addr("2001:db8:ffff::3")
+	b := newBench(t, nil)
+	b.up(t)
+	n := network()
+	n.BRs = append(n.BRs, br3)
+	if err := b.Configure(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	all := parties(t)
+	third := softwire.Softwire{IPv4: addr("100.64.1.3"), PortSet: all[0].PortSet, B4: addr("2001:db8:100:4::1"), BR: br3}
+	apply(t, b, puts(append(all, third)))
+	for br, sw := range map[netip.Addr]softwire.Softwire{br1: all[0], br2: all[2], br3: third} {
+		stolen := udp4(netip.AddrPortFrom(sw.IPv4, portShared), netip.AddrPortFrom(host, 53), 10)
+		out := b.exchange(t, side6,
+			tunnelled(b4Nobody, br, stolen),
+			icmp6(addr(far6), br, layers.ICMPv6TypeEchoRequest, 0, make([]byte, 8)),
+		)
+		if len(out[side4]) != 0 {
+			t.Errorf("%s: a spoofed packet came out: %v", br, out[side4])
+		}
+		var kinds []string
+		for _, p := range out[side6] {
+			ip, icmp := layer[*layers.IPv6](p), layer[*layers.ICMPv6](p)
+			if icmp == nil || !ip.SrcIP.Equal(br.AsSlice()) {
+				t.Errorf("%s: %v", br, p)
+				continue
+			}
+			kinds = append(kinds, icmp.TypeCode.String())
+		}
+		if want := []string{"DestinationUnreachable(SrcAddressFailedPolicy)", "EchoReply"}; !slices.Equal(kinds, want) {
+			t.Errorf("%s answers %v, want %v", br, kinds, want)
+		}
+	}
+}
+
+// TestMSS: TCP never asks for more than fits through a softwire, whoever
+// opens the connection.
+func TestMSS(t *testing.T) {
+	b := newParties(t, nil)
+	const asked, want = 1460, 1420
+	inside, outside := netip.AddrPortFrom(shared, portShared), netip.AddrPortFrom(host, 80)
+	out := b.exchange(t, side4, syn(outside, inside, asked))[side6]
+	out = append(out, b.exchange(t, side6, tunnelled(b4Shared, br1, syn(inside, outside, asked)))[side4]...)
+	out = append(out, b.exchange(t, side6, tunnelled(b4Shared, br1, syn(inside, netip.AddrPortFrom(whole, 80), asked)))[side6]...)
+	if len(out) != 3 {
+		t.Fatalf("%d packets came out, want 3: %v", len(out), out)
+	}
+	for _, p := range out {
+		tcp := layer[*layers.TCP](p)
+		if tcp == nil || len(tcp.Options) != 1 || binary.BigEndian.Uint16(tcp.Options[0].OptionData) != want {
+			t.Errorf("want an MSS of %d: %v", want, p)
+			continue
+		}
+		ip := layer[*layers.IPv4](p)
+		if err := tcp.SetNetworkLayerForChecksum(ip); err != nil {
+			t.Fatal(err)
+		}
+		if err, result := tcp.VerifyChecksum(); err != nil || !result.Valid {
+			t.Errorf("checksum %+v, %v", result, err)
+		}
+	}
+}
+
+func syn(src, dst netip.AddrPort, mss uint16) []byte {
+	ip := ip4(src.Addr(), dst.Addr(), layers.IPProtocolTCP)
+	return withTransport(ip, &layers.TCP{
+		SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()), SYN: true, Window: 512,
+		Options: []layers.TCPOption{{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: binary.BigEndian.AppendUint16(nil, mss)}},
+	}, nil)
+}
+
+// TestMTU: errors state what fits into a tunnel packet, and what access networks
+// say of tunnel packets is passed on as that (RFC 2473 sections 7 and 8).
+func TestMTU(t *testing.T) {
+	b := newParties(t, nil)
+	want := func(name string, out map[dataplane.Side][]gopacket.Packet, mtu int) {
+		t.Helper()
+		if len(out[side6]) != 0 || len(out[side4]) != 1 {
+			t.Fatalf("%s: %v", name, out)
+		}
+		ip, icmp := layer[*layers.IPv4](out[side4][0]), layer[*layers.ICMPv4](out[side4][0])
+		if icmp == nil || icmp.TypeCode != layers.CreateICMPv4TypeCode(3, 4) || int(icmp.Seq) != mtu || !ip.DstIP.Equal(host.AsSlice()) {
+			t.Errorf("%s: want 3/4 with an MTU of %d: %v", name, mtu, out[side4])
+		}
+	}
+	packet := dissect(udp4(netip.AddrPortFrom(host, 53), netip.AddrPortFrom(shared, portShared), 1460))
+	ip := layer[*layers.IPv4](packet)
+	ip.Flags = layers.IPv4DontFragment
+	whole := serialize(ip, gopacket.Payload(ip.Payload))
+	want("too big", b.exchange(t, side4, whole), 1460)
+
+	tooBig := binary.BigEndian.AppendUint32(nil, 1400)
+	tooBig = append(tooBig, tunnelled(br1, b4Shared, whole)[:1232]...)
+	want("relayed", b.exchange(t, side6, icmp6(addr(far6), br1, layers.ICMPv6TypePacketTooBig, 0, tooBig)), 1360)
+}
+
+// TestHopLimit: a tunnel packet ends here, so its last hop is enough; and a
+// tunnel packet that we make starts anew.
+func TestHopLimit(t *testing.T) {
+	b := newParties(t, nil)
+	last := ip6(b4Shared, br1, layers.IPProtocolIPv4)
+	last.HopLimit = 1
+	packet := udp4(netip.AddrPortFrom(shared, portShared), netip.AddrPortFrom(host, 53), 10)
+	out := b.exchange(t, side6, serialize(last, gopacket.Payload(packet)))
+	if len(out[side4]) != 1 {
+		t.Errorf("with a hop limit of 1: %v", out)
+	}
+	almost := ip4(host, shared, layers.IPProtocolUDP)
+	almost.TTL = 2
+	out = b.exchange(t, side4, withTransport(almost, &layers.UDP{SrcPort: 53, DstPort: portShared}, nil))
+	if len(out[side6]) != 1 {
+		t.Fatalf("with a TTL of 2: %v", out)
+	}
+	if outer, inner := layer[*layers.IPv6](out[side6][0]), layer[*layers.IPv4](out[side6][0]); outer.HopLimit < 60 || inner.TTL != 1 {
+		t.Errorf("hop limit %d, TTL %d", outer.HopLimit, inner.TTL)
+	}
+}
+
+// TestCrossesOnce: a packet for nobody goes through VPP once, and is answered
+// once.
+func TestCrossesOnce(t *testing.T) {
+	b := newParties(t, nil)
+	for name, to := range map[string]netip.AddrPort{
+		"address": netip.AddrPortFrom(addr("100.64.77.7"), 4000),
+		"port":    netip.AddrPortFrom(shared, portNobody),
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := b.entered(t)
+			b.vpp.CLI("clear trace")
+			b.vpp.CLI("trace add af-packet-input 1")
+			ctx := t.Context()
+			if err := b.send(ctx, side4, udp4(netip.AddrPortFrom(host, 53), to, 10)); err != nil {
+				t.Fatal(err)
+			}
+			trace := b.vpp.CLI("show trace")
+			after := b.entered(t)
+			for _, node := range []string{"ip4-lookup", "ip4-map", "ip6-lookup"} {
+				if n := strings.Count(trace, ": "+node+"\n"); n != 1 {
+					t.Errorf("it went through %s %d times:\n%s", node, n, trace)
+				}
+			}
+			for tag, n := range after {
+				want := before[tag]
+				if strings.Contains(tag, ":encap:") || strings.Contains(tag, ":nobody:") {
+					want++
+				}
+				if n != want {
+					t.Errorf("%d packets came in by %s, before %d", n, tag, before[tag])
+				}
+			}
+			out := b.drain(ctx, t, side4)
+			if len(out) != 1 {
+				t.Fatalf("answers: %v", out)
+			}
+			if icmp := layer[*layers.ICMPv4](out[0]); icmp == nil || icmp.TypeCode != layers.CreateICMPv4TypeCode(3, 1) {
+				t.Errorf("answered by %v", out[0])
+			}
+		})
+	}
+}
