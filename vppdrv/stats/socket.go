@@ -21,8 +21,21 @@ type memory struct {
 	identity uint64 // differs from that of every other VPP since the machine started
 }
 
+// attempts is how often VPP is asked that hangs up without an answer: of some
+// ten thousand times a busy one does so once.
+const attempts = 3
+
 // fetch asks VPP for its memory. The caller closes it.
-func fetch(ctx context.Context, path string) (*memory, error) {
+func fetch(ctx context.Context, path string) (m *memory, err error) {
+	for range attempts {
+		if m, err = ask(ctx, path); !errors.Is(err, io.EOF) {
+			break
+		}
+	}
+	return m, err
+}
+
+func ask(ctx context.Context, path string) (*memory, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unixpacket", path)
 	if errors.Is(err, unix.EAGAIN) {

@@ -3,6 +3,7 @@ package stats
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -88,6 +89,22 @@ func TestRead(t *testing.T) {
 	}
 	if _, err := r.Read(t.Context()); !errors.Is(err, ErrSegment) {
 		t.Errorf("reading memory that shrank: %v", err)
+	}
+}
+
+// TestHangsUp: VPP is asked again that hangs up, but not for ever.
+func TestHangsUp(t *testing.T) {
+	f := memoryOf(t, sample())
+	for silent, fails := range map[int]bool{1: false, attempts - 1: false, attempts: true} {
+		asked := 0
+		r := New(server(t, func(conn *net.UnixConn) {
+			if asked++; asked > silent {
+				giving(f)(conn)
+			}
+		}))
+		if _, err := r.Read(t.Context()); errors.Is(err, io.EOF) != fails || !fails && err != nil {
+			t.Errorf("after %d silent answers: %v", silent, err)
+		}
 	}
 }
 
