@@ -47,6 +47,12 @@ type Config struct {
 	// change takes it about a microsecond.
 	ScriptLines int `yaml:"script-lines"`
 
+	// ExceptionRate is how many packets per second VPP hands to the control logic
+	// at most, of each kind: PCP, ICMPv6, packets for nobody and others. It takes
+	// VPP's plugin policer; without it, and with 0, only VPP's punt socket limits
+	// them.
+	ExceptionRate int `yaml:"exception-rate"`
+
 	// CallTimeout bounds the wait for VPP's answer to one call.
 	CallTimeout time.Duration `yaml:"call-timeout"`
 	// PingInterval is how often VPP is asked whether it is there, and
@@ -78,7 +84,7 @@ func DefaultConfig() Config {
 		API: "/run/vpp/api.sock", Stats: "/run/vpp/stats.sock", Punt: "/run/vpp/punt.sock",
 		Instance: "default",
 		Tables:   0x6c770000, // "lw"
-		Fill:     10, ScriptLines: 256,
+		Fill:     10, ScriptLines: 256, ExceptionRate: 10_000,
 		CallTimeout:  10 * time.Second,
 		PingInterval: time.Second, Unresponsive: 15 * time.Second,
 		RetryMin: 100 * time.Millisecond, RetryMax: 5 * time.Second,
@@ -92,6 +98,8 @@ const (
 	maxPath        = 107
 	maxScriptLines = 1 << 16
 	maxFill        = 12
+
+	minExceptionRate, maxExceptionRate = 100, 10_000_000 // unless it is 0
 )
 
 // Validate reports every value that cannot work, each as an element.Error.
@@ -119,6 +127,8 @@ func (c Config) Validate() error {
 	check(c.Tables > 0 && c.Tables <= ^uint32(0)-topology.TableCount, "own-tables", "%d: there must be %d from it on, above 0", c.Tables, topology.TableCount)
 	check(c.Fill <= maxFill, "answer-psid-len", "%d is more than %d", c.Fill, maxFill)
 	check(c.ScriptLines >= 1 && c.ScriptLines <= maxScriptLines, "script-lines", "%d is not between 1 and %d", c.ScriptLines, maxScriptLines)
+	check(c.ExceptionRate == 0 || c.ExceptionRate >= minExceptionRate && c.ExceptionRate <= maxExceptionRate,
+		"exception-rate", "%d is neither 0 nor between %d and %d", c.ExceptionRate, minExceptionRate, maxExceptionRate)
 	for _, d := range []struct {
 		key   string
 		value time.Duration
@@ -177,7 +187,7 @@ func (c Config) topology() topology.Config {
 	t := topology.Config{
 		Tag: c.tag(), Tables: c.Tables, IPv4Table: c.IPv4Table, IPv6Table: c.IPv6Table,
 		Own4: f.IPv4Address, TunnelMTU: uint16(f.TunnelMTU), IgnoreDF: f.IgnoreDF,
-		Hairpin: f.Hairpin, PolicyError: f.ICMPv6.Policy, Fill: c.fill(),
+		Hairpin: f.Hairpin, PolicyError: f.ICMPv6.Policy, Fill: c.fill(), ExceptionRate: uint32(c.ExceptionRate),
 		Reassembly4: reassembly(f.Reassembly.IPv4), Reassembly6: reassembly(f.Reassembly.IPv6),
 	}
 	if f.ClampMSS {

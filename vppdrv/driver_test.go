@@ -340,6 +340,7 @@ func TestConfig(t *testing.T) {
 		"own-tables":             func(c *Config) { c.Tables = 0 },
 		"answer-psid-len":        func(c *Config) { c.Fill = 16 },
 		"script-lines":           func(c *Config) { c.ScriptLines = 0 },
+		"exception-rate":         func(c *Config) { c.ExceptionRate = 99 },
 		"call-timeout":           func(c *Config) { c.CallTimeout = 0 },
 		"ping-interval":          func(c *Config) { c.PingInterval = -1 },
 		"retry-min":              func(c *Config) { c.RetryMin = time.Minute },

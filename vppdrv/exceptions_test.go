@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -192,5 +193,39 @@ func (b *bench) waiting(t testing.TB) (n int) {
 		if n += got; err != nil || got == 0 {
 			return n
 		}
+	}
+}
+
+// TestPoliced: VPP hands over as many packets as it may, of each kind, and drops
+// the others itself.
+func TestPoliced(t *testing.T) {
+	const rate = 100
+	b := newParties(t, func(c *Config) { c.ExceptionRate = rate })
+	if !b.vpp.Has("policer") {
+		t.Skip("this VPP has no plugin policer")
+	}
+	const many, most = 5000, 500 // there is a burst, and it takes a moment
+	for range many {
+		if err := b.ports[side4].Send(udp4(netip.AddrPortFrom(host, 53), netip.AddrPortFrom(shared, portNobody), 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A kind that is rare comes through.
+	if err := b.send(t.Context(), side6, udp6(netip.AddrPortFrom(b4Nobody, 40000), netip.AddrPortFrom(br1, pcpPort), make([]byte, 24))); err != nil {
+		t.Fatal(err)
+	}
+	if taken := b.slow.taken.Load(); taken == 0 || taken > most {
+		t.Errorf("%d packets were handed over, at most %d may be", taken, most)
+	}
+	if n := b.waiting(t); n != 1 {
+		t.Errorf("%d exceptions wait, want that of PCP", n)
+	}
+	counters, err := b.Counters(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(counters.Events, func(e dataplane.Event) bool { return e.Name == "drop-exception-rate" })
+	if dropped := counters.Events[i].Packets; dropped < many/2 || !counters.Events[i].Drop {
+		t.Errorf("%d of %d packets were dropped for their rate", dropped, many)
 	}
 }

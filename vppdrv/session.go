@@ -145,7 +145,7 @@ func (s *session) begin(ctx context.Context) (lost bool, err error) {
 	if s.ports, err = ports.Ensure(ctx, s.conn, c.Instance, c.sides()...); err != nil {
 		return false, err
 	}
-	config := c.topology()
+	config := s.wanted()
 	s.topology, err = topology.Adopt(ctx, s.conn, config)
 	if lost = errors.Is(err, topology.ErrNotFound); lost {
 		err = s.build(ctx, config)
@@ -166,6 +166,20 @@ func (s *session) begin(ctx context.Context) (lost bool, err error) {
 	log.WithField("version", version.Version).WithField("made", lost).WithField("softwires", s.model.Len()).
 		WithField("took", time.Since(start).Round(time.Millisecond)).Info("VPP is connected")
 	return lost, nil
+}
+
+// wanted is what the topology is made for in this VPP, which may have no
+// policers.
+func (s *session) wanted() topology.Config {
+	c := s.driver.config.topology()
+	if c.ExceptionRate == 0 {
+		return c
+	}
+	if err := s.conn.Check(topology.PolicerMessages()...); err != nil {
+		s.driver.log.WithError(err).Warn("exception-rate takes VPP's plugin policer: nothing but the punt socket limits exceptions")
+		c.ExceptionRate = 0
+	}
+	return c
 }
 
 // openSockets opens the ways to VPP besides its API.

@@ -140,6 +140,9 @@ func TestLiveNames(t *testing.T) {
 	}
 	var missing []string
 	for name := range want {
+		if strings.HasPrefix(name, errorPrefix+"policer-input/") && !l.Has("policer") {
+			continue // the driver does without
+		}
 		if _, ok := d.names[name]; !ok {
 			missing = append(missing, name)
 		}

@@ -71,6 +71,8 @@ func drops() []event {
 			of("ip6-discover-neighbor", "request_sent", "throttled", "no_source_address", "no_buffers"),
 			of("ip6-glean", "request_sent", "throttled", "no_source_address", "no_buffers")),
 		same(forwarder.DropExceptionQueue, inPunt("Socket TX error")),
+		own(drop, "drop-exception-rate", "a packet for the control logic above the rate at which VPP hands them over",
+			of("policer-input", "Packets Dropped")),
 		own(drop, "drop-injected", "a packet of the control logic that VPP did not take",
 			of("punt-socket-rx", "buffer allocation failure", "socket read failure", "invalid packet descriptor")),
 	}

@@ -93,11 +93,20 @@ func (l Leftover) Remove(ctx context.Context, conn api.Connection, c Config, poo
 			v.flushTable(t)
 		}
 	}
+	policers := v.policers(c.Tag + ":")
 	// Those that borrow addresses go before the one that lends them. VPP keeps
 	// features of an interface for the next one with its number.
 	for _, i := range slices.Backward(l.loops) {
 		v.disable(c, i)
+		for _, name := range policers {
+			if i.tag == name || strings.HasPrefix(i.tag, name+":") {
+				v.usePolicer(false, name, i.index)
+			}
+		}
 		v.deleteLoopback(i)
+	}
+	for _, name := range policers {
+		v.deletePolicer(name)
 	}
 	for _, t := range v.tables() {
 		if strings.HasPrefix(text(t.Name), c.Tag+":") {

@@ -35,6 +35,10 @@ type Config struct {
 
 	Reassembly4, Reassembly6 Reassembly
 
+	// ExceptionRate is how many packets of a kind VPP hands over per second; 0
+	// does not limit them, nor needs PolicerMessages.
+	ExceptionRate uint32
+
 	// Fill is that of plan.Layout, for which the domains are made.
 	Fill uint8
 }

@@ -63,6 +63,9 @@ func state(v *vpptest.VPP) map[string]string {
 	} {
 		s[command] = v.CLI("%s", command)
 	}
+	if v.Has("policer") {
+		s["policers"] = v.CLI("show policer")
+	}
 	// Only whether there are any: the output has addresses of memory.
 	s["tables"] = strings.Join(strings.Fields(v.CLI("show classify tables"))[:min(5, len(strings.Fields(v.CLI("show classify tables"))))], " ")
 	return s
@@ -76,6 +79,12 @@ func TestBuildAdoptRemove(t *testing.T) {
 	c := testConfig()
 	if err := conn.Check(Messages()...); err != nil {
 		t.Fatal(err)
+	}
+	if v.Has("policer") {
+		if err := conn.Check(PolicerMessages()...); err != nil {
+			t.Fatal(err)
+		}
+		c.ExceptionRate = 1000
 	}
 	before := state(v)
 	if _, err := Adopt(t.Context(), conn, c); !errors.Is(err, ErrNotFound) {

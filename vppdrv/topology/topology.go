@@ -47,6 +47,7 @@ func Build(ctx context.Context, conn api.Connection, c Config) (*Topology, error
 	t.makeLoops(v)
 	t.gates = v.gates(v.next)
 	t.makeClassifier(v)
+	t.police(v)
 	t.makeRoutes(v)
 	t.setParameters(v)
 	t.whole = v.nameOf(t.loops[whole])

@@ -16,6 +16,7 @@ import (
 	"go.fd.io/govpp/binapi/ip"
 	"go.fd.io/govpp/binapi/ip_types"
 	maps "go.fd.io/govpp/binapi/map"
+	"go.fd.io/govpp/binapi/policer"
 	"go.fd.io/govpp/binapi/punt"
 	"go.fd.io/govpp/binapi/vlib"
 
@@ -36,6 +37,7 @@ type vpp struct {
 	vlib       vlib.RPCService
 	maps       maps.RPCService
 	punt       punt.RPCService
+	policer    policer.RPCService
 	err        error
 }
 
@@ -44,7 +46,7 @@ func newVPP(ctx context.Context, conn api.Connection) *vpp {
 		ctx: ctx, conn: conn,
 		interfaces: interfaces.NewServiceClient(conn), ip: ip.NewServiceClient(conn),
 		classify: classify.NewServiceClient(conn), vlib: vlib.NewServiceClient(conn),
-		maps: maps.NewServiceClient(conn), punt: punt.NewServiceClient(conn),
+		maps: maps.NewServiceClient(conn), punt: punt.NewServiceClient(conn), policer: policer.NewServiceClient(conn),
 	}
 }
 

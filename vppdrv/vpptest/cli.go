@@ -33,6 +33,12 @@ func (v *VPP) TryCLI(command string) (string, error) {
 	return reply.Reply, nil
 }
 
+// Has reports whether VPP has a plugin, by its name without suffix.
+func (v *VPP) Has(plugin string) bool {
+	v.t.Helper()
+	return strings.Contains(v.CLI("show plugins"), plugin+"_plugin.so")
+}
+
 // Lines runs command lines, one per line of text; empty ones are skipped.
 func (v *VPP) Lines(text string) {
 	v.t.Helper()

@@ -3,6 +3,7 @@ package vpptest
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,9 +32,9 @@ type Config struct {
 	Extra string
 }
 
-// DefaultPlugins are those that the driver uses.
+// DefaultPlugins are those that the driver uses. Of these VPP loads what it has.
 func DefaultPlugins() []string {
-	return []string{"map", "af_packet", "ping", "mss_clamp", "tracedump"}
+	return []string{"map", "af_packet", "ping", "mss_clamp", "policer", "tracedump"}
 }
 
 // Paths are the sockets of an instance.
@@ -78,6 +79,9 @@ func (c Config) Startup(dir string) string {
 		plugins = DefaultPlugins()
 	}
 	line("plugins {")
+	if path := os.Getenv(envPlugins); path != "" {
+		line("  path %s", path)
+	}
 	line("  plugin default { disable }")
 	for _, name := range slices.Sorted(slices.Values(plugins)) {
 		line("  plugin %s_plugin.so { enable }", name)

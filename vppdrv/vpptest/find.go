@@ -13,6 +13,7 @@ var ErrNoVPP = errors.New("no VPP")
 // Variables of the environment.
 const (
 	envBinary  = "VPP_BIN"
+	envPlugins = "VPP_PLUGIN_PATH" // all folders of plugins, if VPP does not know them by itself
 	envRequire = "LW4O6_REQUIRE_VPP"
 	envKeep    = "LW4O6_KEEP_VPP" // keep the directories of VPPs that did well, too
 )
