@@ -130,11 +130,6 @@ func udp4(src, dst netip.AddrPort, size int) []byte {
 	return withTransport(ip, &layers.UDP{SrcPort: layers.UDPPort(src.Port()), DstPort: layers.UDPPort(dst.Port())}, make([]byte, size))
 }
 
-// tunnelled is a packet in a softwire.
-func tunnelled(src, dst netip.Addr, inner []byte) []byte {
-	return serialize(ip6(src, dst, layers.IPProtocolIPv4), gopacket.Payload(inner))
-}
-
 func ip6(src, dst netip.Addr, next layers.IPProtocol) *layers.IPv6 {
 	return &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: next, SrcIP: src.AsSlice(), DstIP: dst.AsSlice()}
 }
