@@ -35,6 +35,9 @@ var rules = []rule{
 
 	{pkg: "plugin/reconcile", may: list("plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/lease", may: list("plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/store/history/blockfile", stdOnly: true, core: true},
+	{pkg: "plugin/store/history/journal", stdOnly: true, core: true},
+	{pkg: "plugin/store/history", may: list("plugin/store/history/...", "plugin/store", "plugin/lease", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/store/...", may: list("plugin/store", "plugin/lease", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/provision/clock", stdOnly: true, core: true},
 	{pkg: "plugin/provision", may: list("plugin/provision/clock", "plugin/lease", "plugin/store", "plugin/store/history", "plugin/reconcile", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},

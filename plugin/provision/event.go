@@ -12,7 +12,7 @@ func event(kind history.Kind, l Lease, now time.Time, reason string) ([]byte, er
 		Time: now, Kind: kind, Key: l.Key(),
 		Holder: history.Holder{
 			Subscriber: l.Subscriber, B4: l.Softwire.B4, BR: l.Softwire.BR,
-			Pool: l.Pool, Mechanism: string(l.Mechanism), Attributes: l.Attributes.String(),
+			Pool: l.Pool, Mechanism: l.Mechanism, Attributes: l.Attributes,
 		},
 		Start:  l.Start,
 		Reason: reason[:min(len(reason), history.MaxText)],

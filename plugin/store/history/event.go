@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/lwaftr/lw4o6/plugin/lease"
+	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
@@ -67,14 +69,14 @@ type Holder struct {
 	B4         netip.Addr   // the lwB4's IPv6 tunnel address
 	BR         netip.Addr   // the BR address it tunnels to
 	Pool       string
-	Mechanism  string // such as dhcpv6, pcp, static
-	Attributes string // what else identifies the subscriber, as text
+	Mechanism  pool.Mechanism
+	Attributes lease.Attributes
 }
 
 // Limits of the texts of an event, in bytes.
 const (
-	MaxText       = 255  // Pool, Mechanism, Reason
-	MaxAttributes = 1024 // Attributes
+	MaxText       = 255 // Pool, Mechanism, Reason
+	MaxAttributes = 1024
 )
 
 // Validate reports what the history cannot record. The error wraps ErrEvent.

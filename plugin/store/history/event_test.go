@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lwaftr/lw4o6/plugin/lease"
+	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/portset"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
@@ -31,7 +33,7 @@ func allocated() Event {
 			Subscriber: netip.MustParsePrefix("2001:db8:1:100::/56"),
 			B4:         netip.MustParseAddr("2001:db8:1:100::1"),
 			BR:         netip.MustParseAddr("2001:db8:ffff::1"),
-			Pool:       "residential", Mechanism: "dhcpv6", Attributes: "duid=000300010242ac110002",
+			Pool:       "residential", Mechanism: "dhcpv6", Attributes: "\x01\x0a\x00\x03\x00\x01\x02\x42\xac\x11\x00\x02",
 		},
 		Reason: "requested",
 	}
@@ -52,7 +54,7 @@ func TestEventCodec(t *testing.T) {
 		"single port":   withEvent(allocated(), func(e *Event) { e.Key = key("255.255.255.255", "0/16/65535") }),
 		"no texts":      withEvent(allocated(), func(e *Event) { e.Pool, e.Mechanism, e.Attributes, e.Reason = "", "", "", "" }),
 		"long texts": withEvent(allocated(), func(e *Event) {
-			e.Pool, e.Attributes = strings.Repeat("p", MaxText), strings.Repeat("a", MaxAttributes)
+			e.Pool, e.Attributes = strings.Repeat("p", MaxText), lease.Attributes(strings.Repeat("a", MaxAttributes))
 		}),
 		"B4 elsewhere":       withEvent(allocated(), func(e *Event) { e.B4 = netip.MustParseAddr("fd00::ffff:0:1") }),
 		"B4 all zeros":       withEvent(allocated(), func(e *Event) { e.B4 = netip.MustParseAddr("::") }),
@@ -102,8 +104,8 @@ func TestEventRefused(t *testing.T) {
 		"no BR":           func(e *Event) { e.BR = netip.Addr{} },
 		"long pool":       func(e *Event) { e.Pool = strings.Repeat("p", MaxText+1) },
 		"long reason":     func(e *Event) { e.Reason = strings.Repeat("p", MaxText+1) },
-		"long mechanism":  func(e *Event) { e.Mechanism = strings.Repeat("p", MaxText+1) },
-		"long attributes": func(e *Event) { e.Attributes = strings.Repeat("p", MaxAttributes+1) },
+		"long mechanism":  func(e *Event) { e.Mechanism = pool.Mechanism(strings.Repeat("p", MaxText+1)) },
+		"long attributes": func(e *Event) { e.Attributes = lease.Attributes(strings.Repeat("p", MaxAttributes+1)) },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,9 @@ package history
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/lwaftr/lw4o6/plugin/lease"
+	"github.com/lwaftr/lw4o6/plugin/pool"
 )
 
 // eventVersion begins every encoded event.
@@ -22,7 +25,7 @@ func (e Event) AppendBinary(b []byte) ([]byte, error) {
 	b = appendPrefix(b, e.Subscriber)
 	b = appendB4(b, e.B4, e.Subscriber)
 	b = append(b, e.BR.AsSlice()...)
-	for _, text := range []string{e.Pool, e.Mechanism, e.Attributes, e.Reason} {
+	for _, text := range []string{e.Pool, string(e.Mechanism), string(e.Attributes), e.Reason} {
 		b = appendText(b, text)
 	}
 	return b, nil
@@ -30,8 +33,10 @@ func (e Event) AppendBinary(b []byte) ([]byte, error) {
 
 // ParseEvent reads what AppendBinary wrote, and nothing after it. The error
 // wraps ErrEvent.
-func ParseEvent(b []byte) (Event, error) {
-	r := fields{rest: string(b)}
+func ParseEvent(b []byte) (Event, error) { return parseEvent(string(b)) }
+
+func parseEvent(b string) (Event, error) {
+	r := fields{rest: b}
 	if v := r.byte(); v != eventVersion {
 		return Event{}, fmt.Errorf("%w: format %d of an event is unknown; is it of a newer release?", ErrEvent, v)
 	}
@@ -43,8 +48,8 @@ func ParseEvent(b []byte) (Event, error) {
 	e.B4 = r.b4(e.Subscriber)
 	e.BR = r.addr()
 	e.Pool = r.text(MaxText)
-	e.Mechanism = r.text(MaxText)
-	e.Attributes = r.text(MaxAttributes)
+	e.Mechanism = pool.Mechanism(r.text(MaxText))
+	e.Attributes = lease.Attributes(r.text(MaxAttributes))
 	e.Reason = r.text(MaxText)
 	if r.bad || r.rest != "" {
 		return Event{}, fmt.Errorf("%w: %d bytes are no event", ErrEvent, len(b))

@@ -100,6 +100,12 @@ func (f *fields) uvarint() uint64 {
 	return 0
 }
 
+// varint reads what binary.AppendVarint wrote.
+func (f *fields) varint() int64 {
+	n := f.uvarint()
+	return int64(n>>1) ^ -int64(n&1)
+}
+
 func (f *fields) stamp() stamp {
 	s := stamp(f.uvarint())
 	if s != 0 && !s.valid() {
