@@ -177,7 +177,7 @@ func (p *Provisioner) realize(ctx context.Context, g lease.Grant, now time.Time)
 	delete(p.ending, key)
 	p.unconfirmed[key] = struct{}{}
 	p.mu.Unlock()
-	if err := p.dp.Apply(ctx, softwire.Change{Put: []softwire.Softwire{l.Softwire}}); err != nil {
+	if err := p.apply(ctx, softwire.Change{Put: []softwire.Softwire{l.Softwire}}); err != nil {
 		if pending := new(reconcile.WaitError); !errors.As(err, &pending) {
 			// The table excludes it, so it can only go.
 			p.endSoon(key, ending{kind: history.Removed, reason: err.Error()})

@@ -88,7 +88,7 @@ func (p *Provisioner) endSoon(key softwire.Key, why ending) {
 // is tried again.
 func (p *Provisioner) retire(ctx context.Context, keys []softwire.Key) error {
 	defer p.vacate(keys...)
-	err := p.dp.Apply(ctx, softwire.Change{Remove: keys})
+	err := p.apply(ctx, softwire.Change{Remove: keys})
 	gone := slices.Clone(keys)
 	if pending := new(reconcile.WaitError); errors.As(err, &pending) {
 		for _, k := range pending.Keys {

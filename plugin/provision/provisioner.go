@@ -44,7 +44,6 @@ var (
 
 // Reconciler is what a Provisioner needs of package reconcile.
 type Reconciler interface {
-	Apply(ctx context.Context, c softwire.Change) error
 	Wait(ctx context.Context, keys ...softwire.Key) error
 	Changed()
 	Ready() <-chan struct{}
@@ -74,14 +73,15 @@ func DefaultConfig() Config {
 // Provisioner grants and ends leases. Its methods may be called from any
 // goroutine after Load.
 type Provisioner struct {
-	config Config
-	store  Store
-	table  *softwire.Table
-	dp     Reconciler
-	log    logrus.FieldLogger
-	book   *lease.Book
-	wall   func() time.Time
-	clock  *clock.Clock // set by Load
+	config  Config
+	store   Store
+	table   *softwire.Table
+	program program
+	dp      Reconciler
+	log     logrus.FieldLogger
+	book    *lease.Book
+	wall    func() time.Time
+	clock   *clock.Clock // set by Load
 
 	wake chan struct{} // one place: Run has something to look at
 
@@ -110,7 +110,7 @@ type Provisioner struct {
 // It does nothing before Load.
 func New(config Config, st Store, table *softwire.Table, rec Reconciler, wall func() time.Time, log logrus.FieldLogger) *Provisioner {
 	return &Provisioner{
-		config: config, store: st, table: table, dp: rec, wall: wall, log: log,
+		config: config, store: st, table: table, program: program{table: table}, dp: rec, wall: wall, log: log,
 		book: lease.NewBook(),
 		wake: make(chan struct{}, 1), static: softwire.NewTable().Snapshot(),
 		busy:        make(map[softwire.Key]chan struct{}),
