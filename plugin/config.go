@@ -26,6 +26,7 @@ type DataplaneConfig struct {
 	Type      DataplaneType    `yaml:"type"`
 	Reconcile reconcile.Config `yaml:"reconcile"`
 	Forwarder ForwarderConfig  `yaml:"forwarder"` // for TypeForwarder
+	VPP       VPPConfig        `yaml:"vpp"`       // for TypeVPP
 }
 
 // DataplaneType names a data plane.
@@ -35,7 +36,7 @@ type DataplaneType string
 const (
 	// TypeForwarder is package forwarder: it needs nothing but a kernel.
 	TypeForwarder DataplaneType = "forwarder"
-	// TypeVPP is known, and refused.
+	// TypeVPP is package vppdrv: FD.io VPP, which runs besides.
 	TypeVPP DataplaneType = "vpp"
 )
 
@@ -48,6 +49,7 @@ func DefaultConfig() Config {
 			Type:      TypeForwarder,
 			Reconcile: reconcile.DefaultConfig(),
 			Forwarder: defaultForwarder(),
+			VPP:       defaultVPP(),
 		},
 		Control: control.DefaultConfig(),
 	}
@@ -74,25 +76,25 @@ func (c Config) Validate() error {
 // ownAddress refuses an address that lwB4s share as the router's own: packets to
 // it are the router's, whatever softwires say.
 func (c Config) ownAddress() error {
-	own := c.Dataplane.Forwarder.IPv4Address
-	if p, ok := c.Pools.Index().Find(own); ok && c.Dataplane.Type == TypeForwarder {
-		return element.Errorf("dataplane.forwarder.ipv4-address", "%s is in pool %q, whose addresses are for lwB4s: use one outside of all pools", own, p.Name)
+	own, key := c.Dataplane.Forwarder.IPv4Address, "dataplane.forwarder.ipv4-address"
+	if c.Dataplane.Type == TypeVPP {
+		own, key = c.Dataplane.VPP.IPv4Address, "dataplane.vpp.ipv4-address"
+	}
+	if p, ok := c.Pools.Index().Find(own); ok {
+		return element.Errorf(key, "%s is in pool %q, whose addresses are for lwB4s: use one outside of all pools", own, p.Name)
 	}
 	return nil
 }
 
 // Validate reports what is wrong with c.
 func (c DataplaneConfig) Validate() error {
-	switch c.Type {
-	case TypeForwarder:
-	case TypeVPP:
-		return element.Errorf("type", "%q is not supported by this version; use %q", c.Type, TypeForwarder)
-	default:
-		return element.Errorf("type", "%q is not a data plane; use %q", c.Type, TypeForwarder)
+	if c.Type != TypeForwarder && c.Type != TypeVPP {
+		return element.Errorf("type", "%q is not a data plane; use %q or %q", c.Type, TypeForwarder, TypeVPP)
 	}
 	return errors.Join(
 		element.At("reconcile", c.Reconcile.Validate()),
 		element.At("forwarder", c.Forwarder.Validate()),
+		element.At("vpp", c.VPP.Validate()),
 	)
 }
 

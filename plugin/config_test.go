@@ -104,8 +104,20 @@ func TestBadFiles(t *testing.T) {
 			"f:14: softwires.static[1]: conflicting softwires: 192.0.2.1 psid 0/6/1 lwB4 2001:db8::2 BR 2001:db8:ffff::1 is there already as 192.0.2.1 psid 0/6/1 lwB4 2001:db8::1 BR 2001:db8:ffff::1"}},
 		{"file that is not there", "files: []", "files: [{path: /nonexistent.csv}]", []string{"f:15: softwires.files[0].path: /nonexistent.csv: no such file or directory"}},
 		{"file of no format", "files: []", "files: [{path: x}]", []string{`f:15: softwires.files[0].format: is needed: the extension of "x" is neither .json, .csv, .yaml nor .yml`}},
-		{"VPP", "type: forwarder", "type: vpp", []string{`f:17: dataplane.type: "vpp" is not supported by this version; use "forwarder"`}},
-		{"no such data plane", "type: forwarder", "type: dpdk", []string{`f:17: dataplane.type: "dpdk" is not a data plane; use "forwarder"`}},
+		{"no such data plane", "type: forwarder", "type: dpdk", []string{`f:17: dataplane.type: "dpdk" is not a data plane; use "forwarder" or "vpp"`}},
+		{"VPP: socket", "type: forwarder", "vpp: {api-socket: api.sock}", []string{`f:17: dataplane.vpp.api-socket: "api.sock" is not an absolute path of at most 107 octets`}},
+		{"VPP: MTU", "type: forwarder", "vpp: {tunnel-mtu: 1000}", []string{"f:17: dataplane.vpp.tunnel-mtu: 1000 is not between 1280 and 65535"}},
+		{"VPP: fragments", "type: forwarder", "vpp: {reassembly: {ipv6: {timeout: 2m}}}", []string{"f:17: dataplane.vpp.reassembly.ipv6.timeout: 2m0s is not between 0s and 1m0s"}},
+		{"VPP: what it cannot do", "type: forwarder", "vpp: {hop-limit: 64}", []string{"f:17: dataplane.vpp.hop-limit: unknown; known here: api-socket, stats-socket, punt-socket, exception-socket, instance, interfaces, " +
+			"ipv4-table, ipv6-table, own-tables, answer-psid-len, script-lines, exception-rate, call-timeout, ping-interval, unresponsive, retry-min, retry-max, " +
+			"ipv4-address, ipv4-mtu, tunnel-mtu, hairpin, ignore-df, clamp-mss, icmpv4, icmpv6, reassembly, exception-queue"}},
+		{"VPP: interface without a name", "type: forwarder", "vpp: {interfaces: {ipv4: [{vlan: 5}]}}", []string{"f:17: dataplane.vpp.interfaces.ipv4[0].name: is missing"}},
+		{"VPP: interface", "type: forwarder", "vpp: {interfaces: {ipv6: [{name: eth0, vlan: 4095, addresses: [192.0.2.1/24]}]}}", []string{
+			"f:17: dataplane.vpp.interfaces.ipv6[0].vlan: 4095 is not between 0 and 4094",
+			"f:17: dataplane.vpp.interfaces.ipv6[0].addresses[0]: 192.0.2.1/24 is no address of the ipv6 side"}},
+		{"VPP: own address in a pool", "type: forwarder", "type: vpp\n  vpp: {ipv4-address: 198.51.100.7}", []string{`f:18: dataplane.vpp.ipv4-address: 198.51.100.7 is in pool "b", whose addresses are for lwB4s: use one outside of all pools`}},
+		{"VPP: own address of an interface", "type: forwarder", "vpp: {ipv4-address: 203.0.113.9, interfaces: {ipv4: [{name: eth0, addresses: [203.0.113.1/24]}]}}", []string{
+			"f:17: dataplane.vpp.ipv4-address: 203.0.113.9 is in the subnet 203.0.113.0/24 of interfaces.ipv4[0], where VPP lets no other interface have it: use one outside"}},
 		{"MTU", "tunnel-mtu: 1540", "tunnel-mtu: 1000", []string{"f:19: dataplane.forwarder.tunnel-mtu: 1000 is not between 1280 and 65535"}},
 		{"MTU of a TUN device", "tunnel-mtu: 1540", "ipv4-mtu: 60", []string{"f:19: dataplane.forwarder.ipv4-mtu: 60 is not between 68 and 65535"}},
 		{"own address in a pool", "tunnel-mtu: 1540", "ipv4-address: 198.51.100.7", []string{`f:19: dataplane.forwarder.ipv4-address: 198.51.100.7 is in pool "b", whose addresses are for lwB4s: use one outside of all pools`}},

@@ -16,11 +16,6 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/forwarder/netio"
 )
 
-// newDataplane makes the data plane that c names.
-func newDataplane(c DataplaneConfig, log logrus.FieldLogger) (dataplane.Dataplane, error) {
-	return newEmbedded(c.Forwarder, log)
-}
-
 // embedded is the forwarder on devices of the kernel.
 type embedded struct {
 	*forwarder.Forwarder
@@ -104,7 +99,7 @@ func traceOf(t forwarder.Trace) api.Trace {
 }
 
 // Devices implements deviceCounter.
-func (e *embedded) Devices() []api.Device {
+func (e *embedded) Devices(context.Context) ([]api.Device, error) {
 	var all []api.Device
 	for _, d := range e.ports.stats().Devices {
 		device := api.Device{Name: d.Name, Received: traffic(d.Received), Sent: traffic(d.Sent)}
@@ -113,7 +108,7 @@ func (e *embedded) Devices() []api.Device {
 		}
 		all = append(all, device)
 	}
-	return all
+	return all, nil
 }
 
 // ports is the forwarder's IO on a netio.Port, which exists from open to close.

@@ -47,8 +47,8 @@ func TestEmbeddedWithoutDevices(t *testing.T) {
 	if err := e.ports.Send(ctx, dataplane.SideIPv4, nil); !errors.Is(err, errNoPort) {
 		t.Errorf("Send: %v", err)
 	}
-	if d := e.Devices(); d != nil {
-		t.Errorf("Devices: %+v", d)
+	if d, err := e.Devices(ctx); d != nil || err != nil {
+		t.Errorf("Devices: %+v, %v", d, err)
 	}
 	e.Close() // does nothing
 }

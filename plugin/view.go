@@ -45,7 +45,13 @@ type (
 	packetTracer interface {
 		TracePacket(now time.Time, side dataplane.Side, packet []byte) api.Trace
 	}
-	deviceCounter interface{ Devices() []api.Device }
+	deviceCounter interface {
+		Devices(ctx context.Context) ([]api.Device, error)
+	}
+	// inspector says how VPP is, and what is wrong with it in words.
+	inspector interface {
+		Inspect(ctx context.Context) (*api.VPP, []string, error)
+	}
 	// softwireCounter reads the counters of one softwire without a walk over
 	// all; false if there is no such softwire.
 	softwireCounter interface {
@@ -65,7 +71,7 @@ func (p *Plugin) view(run *running) control.Router {
 }
 
 // Status implements control.Statuser.
-func (v view) Status(context.Context) (api.Status, error) {
+func (v view) Status(ctx context.Context) (api.Status, error) {
 	s := v.p.stats(v.run)
 	r := s.Reconcile
 	status := api.Status{
@@ -83,6 +89,15 @@ func (v view) Status(context.Context) (api.Status, error) {
 	}
 	if r.Health.State != dataplane.StateUp {
 		status.Problems = append(status.Problems, fmt.Sprintf("the data plane is %s: %s", r.Health.State, r.Health.Reason))
+	}
+	// Without an incarnation there is nothing to ask.
+	if i, ok := v.p.dp.(inspector); ok && r.Health.Incarnation != 0 {
+		vpp, problems, err := i.Inspect(ctx)
+		if err != nil {
+			problems = []string{fmt.Sprintf("the data plane does not say how it is: %v", err)}
+		}
+		status.Dataplane.VPP = vpp
+		status.Problems = append(status.Problems, problems...)
 	}
 	if r.NetworkError != nil {
 		status.Problems = append(status.Problems, fmt.Sprintf("the networks are not configured: %v", r.NetworkError))
@@ -138,7 +153,9 @@ func (v view) Counters(ctx context.Context) (api.Counters, error) {
 		all.Events = append(all.Events, api.Event{Name: e.Name, Meaning: e.Meaning, Drop: e.Drop, Packets: e.Packets})
 	}
 	if d, ok := v.p.dp.(deviceCounter); ok {
-		all.Devices = d.Devices()
+		if all.Devices, err = d.Devices(ctx); err != nil {
+			return api.Counters{}, fmt.Errorf("data plane %s: %w", v.p.dp.Name(), err)
+		}
 	}
 	return all, nil
 }
@@ -153,19 +170,23 @@ func (v view) EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(
 		}
 		return nil
 	}
-	at := make(map[softwire.Key]int, len(keys))
+	left := len(keys)
+	at := make(map[softwire.Key][]int, len(keys))
 	for i, key := range keys {
-		at[key] = i
+		at[key] = append(at[key], i)
+		if address := (softwire.Key{IPv4: key.IPv4}); key != address {
+			at[address] = append(at[address], i)
+		}
 	}
 	for c, err := range v.p.dp.SoftwireCounters(ctx) {
 		if err != nil {
 			return fmt.Errorf("data plane %s: %w", v.p.dp.Name(), err)
 		}
-		if i, ok := at[c.Key]; ok {
+		for _, i := range at[c.Key] {
 			visit(i, c)
-			delete(at, c.Key)
+			left--
 		}
-		if len(at) == 0 {
+		if left == 0 {
 			break
 		}
 	}

@@ -79,8 +79,15 @@ func TestControlSocket(t *testing.T) {
 		}
 		shown = append(shown, s)
 	}
-	if len(shown) != 2 || shown[0].ToB4 != nil || shown[1].ToB4 == nil || shown[1].ToB4.Packets != 4 {
+	if len(shown) != 2 || shown[0].ToB4 != nil || shown[1].ToB4 == nil || shown[1].ToB4.Packets != 4 || shown[1].CountersOf != "softwire" {
 		t.Errorf("softwires: %+v", shown)
+	}
+	dp.SetCounters(dataplane.Counters{Granularity: dataplane.PerAddress},
+		dataplane.SoftwireCounters{Key: softwire.Key{IPv4: key.IPv4}, ToB4: dataplane.Traffic{Packets: 5}})
+	for s, err := range client.Softwires(ctx, api.SoftwireFilter{Counters: true}) {
+		if err != nil || s.ToB4 == nil || s.ToB4.Packets != 5 || s.CountersOf != "address" {
+			t.Errorf("softwire counted by its address: %+v, %v", s, err)
+		}
 	}
 
 	var e *api.Error

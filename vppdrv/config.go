@@ -66,8 +66,9 @@ type Config struct {
 
 	// Forwarding is what VPP and the slow path do with packets. Of Reassembly,
 	// VPP takes the number of packets, of fragments and the timeout; HopLimit
-	// and Filters do not reach it.
-	Forwarding forwarder.Config `yaml:"forwarding"`
+	// and Filters do not reach it. So it is no section of a file: whoever reads
+	// one decides which keys there are.
+	Forwarding forwarder.Config `yaml:"-"`
 }
 
 // Interfaces are the interfaces of each side. A side without any is the
@@ -110,10 +111,15 @@ func (c Config) Validate() error {
 			errs = append(errs, element.Errorf(key, format, args...))
 		}
 	}
-	for _, p := range [][2]string{
-		{"api-socket", c.API}, {"stats-socket", c.Stats}, {"punt-socket", c.Punt}, {"exception-socket", c.exceptions()},
-	} {
-		check(filepath.IsAbs(p[1]) && len(p[1]) <= maxPath, p[0], "%q is not an absolute path of at most %d octets", p[1], maxPath)
+	socket := func(key, path string) bool {
+		ok := filepath.IsAbs(path) && len(path) <= maxPath
+		check(ok, key, "%q is not an absolute path of at most %d octets", path, maxPath)
+		return ok
+	}
+	socket("stats-socket", c.Stats)
+	socket("punt-socket", c.Punt)
+	if socket("api-socket", c.API) || c.Exceptions != "" {
+		socket("exception-socket", c.exceptions())
 	}
 	check(validInstance(c.Instance), "instance", "%q is not 1 to %d letters, digits and hyphens", c.Instance, maxInstance)
 	for _, side := range c.sides() {

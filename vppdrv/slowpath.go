@@ -25,7 +25,7 @@ type slowPath struct {
 	forwarder *forwarder.Forwarder
 	worker    *forwarder.Worker
 	mtu       int           // of tunnels
-	tooBig    *rate.Limiter // of errors that VPP makes and we mend; nil sends none
+	tooBig    *rate.Limiter // of errors that VPP makes and we mend
 
 	// Counted by the one goroutine that receives: packets that were dealt with,
 	// and of these what events say.
@@ -47,11 +47,22 @@ func newSlowPath(c forwarder.Config) (*slowPath, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &slowPath{forwarder: f, worker: f.NewWorker(), mtu: c.TunnelMTU}
-	if c.ICMPv4.TooBig {
-		p.tooBig = rate.NewLimiter(rate.Limit(c.ICMPv4.Rate.Total), max(c.ICMPv4.Rate.Total, 1))
+	p := &slowPath{forwarder: f, worker: f.NewWorker(), mtu: c.TunnelMTU, tooBig: rate.NewLimiter(0, 0)}
+	return p, p.tune(c)
+}
+
+// tune takes what of a changed configuration is not VPP's.
+func (p *slowPath) tune(c forwarder.Config) error {
+	if err := p.forwarder.SetConfig(c); err != nil {
+		return err
 	}
-	return p, nil
+	perSecond := 0
+	if c.ICMPv4.TooBig {
+		perSecond = c.ICMPv4.Rate.Total
+	}
+	p.tooBig.SetLimit(rate.Limit(perSecond))
+	p.tooBig.SetBurst(perSecond)
+	return nil
 }
 
 // mirror makes the softwires of the slow path those of m.
@@ -169,7 +180,7 @@ func (p *slowPath) mend(now time.Time, buf []byte) []forwarder.Output {
 		p.unknown.Add(1)
 		return nil
 	}
-	if p.tooBig == nil || !answerable(b[icmpQuote:]) || !p.tooBig.AllowN(now, 1) {
+	if !answerable(b[icmpQuote:]) || !p.tooBig.AllowN(now, 1) {
 		p.errorsLimited.Add(1)
 		return nil
 	}

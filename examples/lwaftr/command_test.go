@@ -32,8 +32,8 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 	walk(newRoot(), nil)
-	if n != 12 {
-		t.Errorf("%d commands, want 12", n)
+	if n != 13 {
+		t.Errorf("%d commands, want 13", n)
 	}
 }
 

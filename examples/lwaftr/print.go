@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -112,6 +113,9 @@ func printStatus(p *printer, s api.Status) {
 		state += ": " + s.Dataplane.Reason
 	}
 	p.row("data plane", s.Dataplane.Name+", "+state)
+	if s.Dataplane.VPP != nil {
+		printVPP(p, *s.Dataplane.VPP)
+	}
 	w := s.Softwires
 	p.row("softwires", fmt.Sprintf("%d, of which %d programmed; %d changes pending, %d not supported",
 		w.Desired, w.Programmed, w.Pending, w.Unsupported))
@@ -123,6 +127,34 @@ func printStatus(p *printer, s api.Status) {
 	for _, problem := range s.Problems {
 		p.row("problem", problem)
 	}
+}
+
+func printVPP(p *printer, v api.VPP) {
+	line := fmt.Sprintf("%s, pid %d", v.Version, v.PID)
+	if v.Started != nil {
+		line += ", started " + v.Started.Format(time.RFC3339)
+	}
+	p.row("vpp", fmt.Sprintf("%s, answers in %.1f ms", line, 1000*v.AnswerSeconds))
+	for _, i := range v.Interfaces {
+		state := "up"
+		switch {
+		case !i.Enabled:
+			state = "switched off"
+		case !i.Link:
+			state = "no link"
+		}
+		p.row("vpp interface", fmt.Sprintf("%s (%s side), %s", i.Name, i.Side, state))
+	}
+	for n, t := range v.Threads {
+		name := "main thread"
+		if n > 0 {
+			name = fmt.Sprintf("worker %d", n)
+		}
+		p.row("vpp load", fmt.Sprintf("%s: %d packets at a time, %d rounds a second", name, t.VectorRate, t.LoopsPerSecond))
+	}
+	const mebi = 1 << 20
+	p.row("vpp memory", fmt.Sprintf("heap %d of %d MiB, counters %d of %d MiB",
+		v.Heap.Used/mebi, v.Heap.Total/mebi, v.Statistics.Used/mebi, v.Statistics.Total/mebi))
 }
 
 func yesNo(b bool) string {
@@ -170,7 +202,7 @@ const rowsAligned = 1000
 func printSoftwires(p *printer, softwires iter.Seq2[api.Softwire, error], counters bool) error {
 	head := []any{"BINDING-IPV4-ADDR", "PSID-OFFSET", "PSID-LEN", "PSID", "PORTS", "BINDING-IPV6INFO", "BR-IPV6-ADDR"}
 	if counters {
-		head = append(head, "TO-B4-PACKETS", "TO-B4-BYTES", "FROM-B4-PACKETS", "FROM-B4-BYTES")
+		head = append(head, "TO-B4-PACKETS", "TO-B4-BYTES", "FROM-B4-PACKETS", "FROM-B4-BYTES", "COUNTERS-OF")
 	}
 	n := 0
 	p.row(head...)
@@ -181,7 +213,7 @@ func printSoftwires(p *printer, softwires iter.Seq2[api.Softwire, error], counte
 		cells := []any{s.IPv4, s.PSIDOffset, s.PSIDLen, s.PSID, ports(s), s.B4, s.BR}
 		if counters {
 			cells = append(cells, trafficCells(s.ToB4)...)
-			cells = append(cells, trafficCells(s.FromB4)...)
+			cells = append(append(cells, trafficCells(s.FromB4)...), cmp.Or(s.CountersOf, "-"))
 		}
 		p.row(cells...)
 		if n++; n%rowsAligned == 0 {

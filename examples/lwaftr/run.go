@@ -16,6 +16,7 @@ import (
 
 func newRun(options []plugin.Option) *cobra.Command {
 	var path string
+	var clean bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "run the router until it is told to stop",
@@ -25,10 +26,11 @@ func newRun(options []plugin.Option) *cobra.Command {
 		Example: "  lwaftr run -c /etc/lw4o6/lwaftr.yaml\n  kill -HUP $(pidof lwaftr)",
 		Args:    cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
-			return run(cmd.Context(), path, cmd.ErrOrStderr(), options)
+			return run(cmd.Context(), path, clean, cmd.ErrOrStderr(), options)
 		}),
 	}
 	configFlag(cmd, &path)
+	cmd.Flags().BoolVar(&clean, "teardown", false, "when stopped, take everything of this router out of VPP; without it VPP goes on forwarding")
 	return cmd
 }
 
@@ -37,8 +39,8 @@ func configFlag(cmd *cobra.Command, path *string) {
 }
 
 // run runs the router with the configuration at path until ctx or a signal ends
-// it.
-func run(ctx context.Context, path string, stderr io.Writer, options []plugin.Option) error {
+// it. With clean it leaves nothing in the data plane.
+func run(ctx context.Context, path string, clean bool, stderr io.Writer, options []plugin.Option) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hangups := make(chan os.Signal, 1)
@@ -73,8 +75,12 @@ func run(ctx context.Context, path string, stderr io.Writer, options []plugin.Op
 	follow(ctx, p, hangups, log)
 	stop() // from now on a second signal ends the process
 	log.Info("stopping")
-	if err := p.Stop(context.WithoutCancel(ctx)); err != nil {
+	after := context.WithoutCancel(ctx)
+	if err := p.Stop(after); err != nil {
 		return err
+	}
+	if clean {
+		return errors.Join(p.Err(), teardown(after, f, log))
 	}
 	return p.Err()
 }

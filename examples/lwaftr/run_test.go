@@ -83,7 +83,7 @@ func TestShow(t *testing.T) {
 	if diff := cmp.Diff(want, cells(show("softwires", "--b4", "2001:db8::2"))); diff != "" {
 		t.Errorf("softwires by lwB4: -want +got:\n%s", diff)
 	}
-	if out := cells(show("softwires", "--counters")); len(out) != 4 || strings.Join(out[1][len(out[1])-4:], " ") != "3 4 5 6" {
+	if out := cells(show("softwires", "--counters")); len(out) != 4 || strings.Join(out[1][len(out[1])-5:], " ") != "3 4 5 6 softwire" {
 		t.Errorf("softwires with counters: %v", out)
 	}
 

@@ -117,6 +117,12 @@ const patience = 30 * time.Second
 // start runs `lwaftr run` on the data plane dp and waits until it is ready.
 func start(t *testing.T, path string, dp dataplane.Dataplane) *router {
 	t.Helper()
+	return launch(t, path, with(dp))
+}
+
+// launch is start with other options.
+func launch(t *testing.T, path string, options ...plugin.Option) *router {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &router{
 		socket: filepath.Join(filepath.Dir(path), "control.sock"),
@@ -124,7 +130,7 @@ func start(t *testing.T, path string, dp dataplane.Dataplane) *router {
 	}
 	go func() {
 		defer close(r.ended)
-		r.code = execute(ctx, []string{"run", "-c", path}, r.log, r.log, with(dp))
+		r.code = execute(ctx, []string{"run", "-c", path}, r.log, r.log, options...)
 	}()
 	t.Cleanup(func() {
 		cancel()

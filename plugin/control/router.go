@@ -39,7 +39,9 @@ type Table interface {
 type Counters interface {
 	Counters(ctx context.Context) (api.Counters, error)
 	// EachSoftwire calls visit with the counters of those of keys, each there
-	// once, that the data plane counts by, and where in keys each one is.
+	// once, that the data plane counts by, and where in keys each one is. The key
+	// of counters is that of the softwire, or its address without ports if they
+	// are those of all softwires on the address.
 	EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(i int, c dataplane.SoftwireCounters)) error
 }
 

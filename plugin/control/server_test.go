@@ -174,7 +174,7 @@ func TestPagesTogetherAreTheTable(t *testing.T) {
 				if (ip == "" || s.IPv4.String() == ip) && (b4 == "" || s.B4.String() == b4) {
 					n := api.Traffic{Packets: uint64(s.PortSet.PSID())}
 					one := api.FromSoftwire(s)
-					one.ToB4, one.FromB4 = &n, &api.Traffic{Bytes: n.Packets}
+					one.ToB4, one.FromB4, one.CountersOf = &n, &api.Traffic{Bytes: n.Packets}, "softwire"
 					want = append(want, one)
 				}
 			}

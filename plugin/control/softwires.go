@@ -36,8 +36,13 @@ func (s *Server) softwires(r *http.Request, values url.Values) (any, error) {
 		return page, nil
 	}
 	err = s.router.Counters.EachSoftwire(r.Context(), keys, func(i int, c dataplane.SoftwireCounters) {
-		page.Softwires[i].ToB4 = &api.Traffic{Packets: c.ToB4.Packets, Bytes: c.ToB4.Bytes}
-		page.Softwires[i].FromB4 = &api.Traffic{Packets: c.FromB4.Packets, Bytes: c.FromB4.Bytes}
+		s := &page.Softwires[i]
+		s.ToB4 = &api.Traffic{Packets: c.ToB4.Packets, Bytes: c.ToB4.Bytes}
+		s.FromB4 = &api.Traffic{Packets: c.FromB4.Packets, Bytes: c.FromB4.Bytes}
+		s.CountersOf = dataplane.PerSoftwire.String()
+		if c.Key != keys[i] {
+			s.CountersOf = dataplane.PerAddress.String()
+		}
 	})
 	return page, err
 }

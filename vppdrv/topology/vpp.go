@@ -166,6 +166,9 @@ func (v *vpp) address(index Index, a netip.Addr) {
 			IsAdd: true, SwIfIndex: index,
 			Prefix: ip_types.AddressWithPrefix(prefix(netip.PrefixFrom(a, a.BitLen()))),
 		})
+		if errors.Is(err, api.ADDRESS_IN_USE) {
+			return fmt.Errorf("it is in a subnet of another interface of VPP, where no second one may have it: %w", err)
+		}
 		return err
 	})
 }

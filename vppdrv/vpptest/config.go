@@ -28,6 +28,9 @@ type Config struct {
 	// measurements. Otherwise it leaves the machine to others, but for the
 	// priority if it has workers.
 	Busy bool
+	// Exec is a file with command lines that VPP runs when it starts, if it is
+	// set.
+	Exec string
 	// Extra is appended to the configuration as it is.
 	Extra string
 }
@@ -43,7 +46,8 @@ type Paths struct {
 	Log                   string
 }
 
-func pathsIn(dir string) Paths {
+// PathsIn are those of an instance in a directory.
+func PathsIn(dir string) Paths {
 	return Paths{
 		API: filepath.Join(dir, "api.sock"), Stats: filepath.Join(dir, "stats.sock"),
 		CLI: filepath.Join(dir, "cli.sock"), Punt: filepath.Join(dir, "punt.sock"),
@@ -53,7 +57,7 @@ func pathsIn(dir string) Paths {
 
 // Startup is the startup configuration for an instance in a directory.
 func (c Config) Startup(dir string) string {
-	p := pathsIn(dir)
+	p := PathsIn(dir)
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 
@@ -61,7 +65,11 @@ func (c Config) Startup(dir string) string {
 	if c.Busy {
 		pause = ""
 	}
-	line("unix { nodaemon nosyslog log %s cli-listen %s runtime-dir %s %s }", p.Log, p.CLI, dir, pause)
+	exec := ""
+	if c.Exec != "" {
+		exec = "exec " + c.Exec
+	}
+	line("unix { nodaemon nosyslog log %s cli-listen %s runtime-dir %s %s %s }", p.Log, p.CLI, dir, pause, exec)
 	// Shared memory of the API is not used, but its name must not collide.
 	line("api-segment { prefix %s }", filepath.Base(dir))
 	line("socksvr { socket-name %s }", p.API)

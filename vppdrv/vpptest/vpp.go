@@ -55,7 +55,7 @@ func Start(t T, c Config) *VPP {
 	if err != nil {
 		t.Fatalf("directory for VPP: %v", err)
 	}
-	v := &VPP{Paths: pathsIn(dir), t: t, binary: binary, config: c, dir: dir}
+	v := &VPP{Paths: PathsIn(dir), t: t, binary: binary, config: c, dir: dir}
 	t.Cleanup(v.cleanup)
 	if v.ns, err = newNamespace(); err != nil {
 		t.Fatalf("namespace for VPP: %v", err)

@@ -54,6 +54,8 @@ type Dataplane struct {
 	State       string `json:"state"` // up, down or unknown
 	Incarnation uint64 `json:"incarnation"`
 	Reason      string `json:"reason,omitempty"` // why it is not up
+	// VPP is there if that is the data plane and it answers.
+	VPP *VPP `json:"vpp,omitempty"`
 }
 
 // Progress is how far the data plane has what it should have.
@@ -75,9 +77,11 @@ type Softwire struct {
 	B4         netip.Addr `json:"binding-ipv6info"` // always an address
 	BR         netip.Addr `json:"br-ipv6-addr"`
 	// ToB4 and FromB4 are there if counters were asked for and the data plane
-	// counts per softwire.
-	ToB4   *Traffic `json:"to-b4,omitempty"`
-	FromB4 *Traffic `json:"from-b4,omitempty"`
+	// counts for single softwires, or for the IPv4 address with all that share it:
+	// CountersOf is softwire or address then.
+	ToB4       *Traffic `json:"to-b4,omitempty"`
+	FromB4     *Traffic `json:"from-b4,omitempty"`
+	CountersOf string   `json:"counters-of,omitempty"`
 }
 
 // FromSoftwire is s as the API shows it.
