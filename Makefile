@@ -8,7 +8,7 @@ FUZZTIME ?= 30s
 PKG      ?= ./...
 # Further arguments for `go test`, for example RUN='-run TestHairpin -v'.
 RUN      ?=
-# What `make vectors` runs on: forwarder or vpp.
+# What `make demo` and `make vectors` run on: forwarder or vpp.
 DATAPLANE ?= forwarder
 # Names of targets that `make test` runs first and counts as one test each.
 CHECKS   ?=
@@ -44,9 +44,9 @@ build: ## Build the lwAFTR and the example CPE: build/lwaftr, build/lwb4.
 	go build -o $(BUILD)/lwaftr ./examples/lwaftr
 	go build -o $(BUILD)/lwb4 ./examples/lwb4
 
-demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts.
+demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts; DATAPLANE=vpp on VPP.
 	@go build -o $(BUILD)/quickstart ./examples/quickstart
-	@$(AS_ROOT) $(BUILD)/quickstart
+	@$(AS_ROOT) $(BUILD)/quickstart --dataplane $(DATAPLANE)
 
 test: ## Run all tests; skipped ones are named at the end, with the reason.
 	@$(NEED) $(NEED_GO) $(NEED_RACE) $(NEED_DOCS)

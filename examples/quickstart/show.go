@@ -15,6 +15,7 @@ import (
 	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/integration/scene"
 	"github.com/lwaftr/lw4o6/plugin/portset"
+	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
 
 // Exit codes.
@@ -42,7 +43,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Use:   "quickstart",
 		Short: "Show the lwAFTR at work in network namespaces",
 		Example: `  quickstart
-  quickstart --bin build --devices packet --psid 6/8`,
+  quickstart --bin build --devices packet --psid 6/8
+  quickstart --dataplane vpp`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.folder, "bin", beside(), "folder with lwaftr and lwb4; without one they are built")
-	f.StringVar(&s.dataplane, "dataplane", "forwarder", "what forwards: forwarder")
+	f.StringVar(&s.dataplane, "dataplane", "forwarder", "what forwards: forwarder or vpp")
 	f.StringVar(&s.devices, "devices", string(scene.DevicesTUN), "how the lwAFTR gets at packets: tun or packet")
 	f.StringVar(&s.split, "psid", "0/6", "psid-offset/psid-len of the shared address; psid-len 0 for whole addresses")
 	cmd.SetArgs(args)
@@ -88,8 +90,14 @@ func beside() string {
 func (s settings) options() (scene.Options, error) {
 	var o scene.Options
 	var err error
-	if s.dataplane != "forwarder" {
-		return o, fmt.Errorf("--dataplane: %q is not supported: use forwarder", s.dataplane)
+	switch s.dataplane {
+	case "forwarder":
+	case "vpp":
+		if o.VPP, err = vpptest.Find(); err != nil {
+			return o, fmt.Errorf("--dataplane vpp: %w (docs/vpp.md says how to get it)", err)
+		}
+	default:
+		return o, fmt.Errorf("--dataplane: %q is neither forwarder nor vpp", s.dataplane)
 	}
 	switch o.Devices = scene.Devices(s.devices); o.Devices {
 	case scene.DevicesTUN, scene.DevicesPacket:

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/integration/scene"
+	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -66,24 +67,42 @@ func TestConclude(t *testing.T) {
 	}
 }
 
-// TestShow is the demonstration as `make demo` runs it.
+// TestShow is the demonstration as `make demo` runs it, on both data planes.
 func TestShow(t *testing.T) {
 	netlab.Require(t)
+	t.Run("forwarder", func(t *testing.T) { testShow(t, "drop-outer-source") })
+	t.Run("vpp", func(t *testing.T) {
+		vpptest.Require(t)
+		testShow(t, "drop-softwire-check", "--dataplane", "vpp")
+	})
+}
+
+// testShow expects all checks to pass, and a counter of forged packets.
+func testShow(t *testing.T, counter string, flags ...string) {
 	folder := t.TempDir()
 	if _, err := scene.Build(t.Context(), folder); err != nil {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"--bin", folder}, &out, &errs); code != exitOK || errs.Len() > 0 {
+	if code := run(t.Context(), append([]string{"--bin", folder}, flags...), &out, &errs); code != exitOK || errs.Len() > 0 {
 		t.Fatalf("exit code %d, errors %q\n%s", code, &errs, &out)
 	}
 	for _, want := range []string{
 		"Binding table", "192.0.2.1     0/6/1", "IPv6 2001:db8:1:100::1 > 2001:db8:ffff::1 [ IPv4 192.0.2.1 > 203.0.113.1",
-		"encapsulated", "drop-outer-source", "pass  traceroute shows the AFTR", " passed, 0 failed",
+		"encapsulated", counter, "pass  traceroute shows the AFTR", " passed, 0 failed",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &out)
 		}
+	}
+}
+
+func TestMissingVPP(t *testing.T) {
+	t.Setenv("VPP_BIN", "/nonexistent/vpp")
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"--dataplane", "vpp"}, &out, &errs); code != exitUsage ||
+		!strings.Contains(errs.String(), "/nonexistent/vpp") || !strings.Contains(errs.String(), "docs/vpp.md") {
+		t.Errorf("exit code %d, errors %q", code, &errs)
 	}
 }
 

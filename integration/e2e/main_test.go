@@ -60,6 +60,9 @@ func start(t *testing.T, o scene.Options) (context.Context, *scene.Scene) {
 		}
 		if t.Failed() {
 			t.Logf("lwaftr wrote:\n%s", s.RouterProcess().Output())
+			if p := s.VPPProcess(); p != nil {
+				t.Logf("VPP wrote:\n%s", p.Output())
+			}
 			for number := 1; number <= scene.Subscribers; number++ {
 				t.Logf("lwb4 of subscriber %d wrote:\n%s", number, s.CPEProcess(number).Output())
 			}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/integration/netlab"
+	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
 
 // routerFile is the configuration of the lwAFTR.
@@ -27,6 +28,20 @@ softwires:
     - {binding-ipv4-addr: {{.IPv4}}, binding-ipv6info: "{{.B4}}", psid: {{.PortSet.PSID}}}
 {{- end}}
 dataplane:
+{{- if .VPP}}
+  type: vpp
+  vpp:
+    api-socket: {{.VPP.API}}
+    stats-socket: {{.VPP.Stats}}
+    punt-socket: {{.VPP.Punt}}
+    ipv4-address: {{.Router}}
+    retry-max: 200ms
+    interfaces:
+      ipv4:
+        - {name: host-{{.IPv4Name}}, addresses: [{{.IPv4Addr}}], next-hop: {{.IPv4Hop}}}
+      ipv6:
+        - {name: host-{{.IPv6Name}}, addresses: ["{{.IPv6Addr}}"], next-hop: "{{.IPv6Hop}}"}
+{{- else}}
   forwarder:
     ipv4-address: {{.Router}}
     io:
@@ -35,6 +50,7 @@ dataplane:
       ipv6: {type: packet, name: {{.IPv6Name}}, next-hop: "{{.IPv6Hop}}"}
 {{- end}}
       queues: {{.Queues}}
+{{- end}}
 control:
   socket: {{.Socket}}
 `))
@@ -72,8 +88,11 @@ func (s *Scene) ConfigureRouter(numbers ...int) (string, error) {
 	data := map[string]any{
 		"Pool": Pool, "Params": s.options.Params, "BR": BR, "Router": RouterAddr,
 		"Devices": string(s.options.Devices), "Queues": s.options.Queues, "Socket": s.socket(),
-		"IPv4Name": AFTRInternet, "IPv4Hop": on(internetLink, 2).Addr(),
-		"IPv6Name": AFTRAccess, "IPv6Hop": on(aftrLink, 1).Addr(),
+		"IPv4Name": AFTRInternet, "IPv4Addr": on(internetLink, 1), "IPv4Hop": on(internetLink, 2).Addr(),
+		"IPv6Name": AFTRAccess, "IPv6Addr": on(aftrLink, 2), "IPv6Hop": on(aftrLink, 1).Addr(),
+	}
+	if s.options.VPP != "" {
+		data["VPP"] = vpptest.PathsIn(s.folder)
 	}
 	softwires := []any{}
 	for _, number := range numbers {

@@ -26,6 +26,9 @@ type Options struct {
 	WholeAddresses bool
 	Devices        Devices // of the lwAFTR; DevicesTUN if empty
 	Queues         int     // of the lwAFTR; 1 if 0
+	// VPP is the path of the VPP that forwards. If it is empty the lwAFTR does so
+	// itself, on its devices.
+	VPP string
 	// Plain runs no lwAFTR and no CPE: the kernels route IPv4 all the way.
 	Plain bool
 	// Progress is told what is being done, if it is set.
@@ -50,6 +53,7 @@ type Scene struct {
 	lab     *netlab.Lab
 	folder  string // for configuration and control socket
 	aftr    *netlab.Process
+	vpp     *netlab.Process // nil without one
 	cpes    [Subscribers]*netlab.Process
 	client  *api.Client
 
@@ -100,6 +104,12 @@ func (s *Scene) start(ctx context.Context) error {
 	}
 	if s.options.Plain {
 		return nil
+	}
+	if s.options.VPP != "" {
+		s.options.Progress("VPP in the place of the AFTR's kernel: %s", s.options.VPP)
+		if err := s.StartVPP(ctx); err != nil {
+			return err
+		}
 	}
 	s.options.Progress("lwaftr: pool %s, psid-offset %d, psid-len %d, BR address %s",
 		Pool, s.options.Params.Offset(), s.options.Params.Length(), BR)

@@ -99,10 +99,11 @@ func (s *Scene) attack(ctx context.Context, forgeries []forgery) (string, error)
 		if _, err := exchange(ctx, s.Hosts[0], s.Echo(), []byte("honest datagram")); err != nil {
 			return "", err
 		}
-		if err := s.awaitEvents(ctx, f.event, event(before, f.event)+attempts); err != nil {
+		counter := s.counter(f)
+		if err := s.awaitEvents(ctx, counter, event(before, counter)+attempts); err != nil {
 			return "", fmt.Errorf("%s: %w", f.what, err)
 		}
-		seen = append(seen, fmt.Sprintf("%s: %d %s", f.what, attempts, f.event))
+		seen = append(seen, fmt.Sprintf("%s: %d %s", f.what, attempts, counter))
 	}
 	frames, err := wire.Drain()
 	if err != nil {
@@ -121,6 +122,19 @@ func (s *Scene) attack(ctx context.Context, forgeries []forgery) (string, error)
 		return "", fmt.Errorf("the capture of %d frames holds no honest datagram either", len(frames))
 	}
 	return strings.Join(seen, "; "), nil
+}
+
+// counter is what counts a forgery. VPP has one counter for everything that a
+// softwire does not allow, and one for ports that no softwire can have.
+func (s *Scene) counter(f forgery) string {
+	_, possible := s.options.Params.PSID(f.inner.Port())
+	switch {
+	case s.options.VPP == "":
+		return f.event
+	case !possible:
+		return "drop-ipv6-classifier"
+	}
+	return "drop-softwire-check"
 }
 
 // settle is how long counters may lag behind packets.

@@ -33,13 +33,22 @@ func AccessCPE(number int) string { return fmt.Sprintf("cpe%d", number) }
 func (s *Scene) build() error {
 	w := wiring{lab: s.lab}
 	s.Access, s.AFTR, s.Internet = w.node("access"), w.node("aftr"), w.node("internet")
+	if s.options.VPP != "" {
+		w.bare = s.AFTR
+	}
 	w.router(s.Access)
 	w.link(s.Access, AccessAFTR, s.AFTR, AFTRAccess, aftrLink)
 	w.link(s.AFTR, AFTRInternet, s.Internet, InternetUplink, internetLink)
 	w.address(s.Internet, "lo", netip.PrefixFrom(ServerAddr, 32))
 	w.route(s.Internet, anyIPv4, on(internetLink, 1))
-	w.route(s.AFTR, anyIPv4, on(internetLink, 2))
-	w.route(s.AFTR, anyIPv6, on(aftrLink, 1))
+	if s.options.VPP == "" {
+		w.route(s.AFTR, anyIPv4, on(internetLink, 2))
+		w.route(s.AFTR, anyIPv6, on(aftrLink, 1))
+	} else {
+		w.leave(s.AFTR, AFTRAccess, AFTRInternet)
+		w.complete(s.Access, AccessAFTR)
+		w.complete(s.Internet, InternetUplink)
+	}
 	w.route(s.Access, netip.PrefixFrom(BR, 128), on(aftrLink, 2))
 	for i, sub := range s.Subscribers {
 		host, cpe := w.node(fmt.Sprintf("host%d", sub.Number)), w.node(fmt.Sprintf("cpe%d", sub.Number))
@@ -54,7 +63,7 @@ func (s *Scene) build() error {
 	if s.options.Plain {
 		s.buildPlain(&w)
 	}
-	if s.options.Devices == DevicesTUN || s.options.Plain {
+	if s.options.VPP == "" && s.options.Devices == DevicesTUN || s.options.Plain {
 		w.router(s.AFTR)
 	}
 	return w.err
@@ -79,7 +88,9 @@ func (s *Scene) buildPlain(w *wiring) {
 // wiring does one thing after another until one fails, and keeps that error.
 type wiring struct {
 	lab *netlab.Lab
-	err error
+	// bare is the node whose kernel gets no addresses, if there is one.
+	bare *netlab.Namespace
+	err  error
 }
 
 func (w *wiring) node(name string) *netlab.Namespace {
@@ -101,10 +112,34 @@ func (w *wiring) router(n *netlab.Namespace) {
 // the second.
 func (w *wiring) link(a *netlab.Namespace, ifaceA string, b *netlab.Namespace, ifaceB, subnet string) {
 	if w.err == nil {
-		w.err = w.lab.Connect(
-			netlab.End{Node: a, Name: ifaceA, Addrs: []netip.Prefix{on(subnet, 1)}},
-			netlab.End{Node: b, Name: ifaceB, Addrs: []netip.Prefix{on(subnet, 2)}},
-		)
+		w.err = w.lab.Connect(w.end(a, ifaceA, on(subnet, 1)), w.end(b, ifaceB, on(subnet, 2)))
+	}
+}
+
+func (w *wiring) end(n *netlab.Namespace, iface string, a netip.Prefix) netlab.End {
+	e := netlab.End{Node: n, Name: iface}
+	if n != w.bare {
+		e.Addrs = []netip.Prefix{a}
+	}
+	return e
+}
+
+// leave keeps a node's kernel out of what goes over interfaces: it sends
+// nothing, and answers nobody, by IPv6 either.
+func (w *wiring) leave(n *netlab.Namespace, ifaces ...string) {
+	for _, iface := range ifaces {
+		if w.err == nil {
+			w.err = n.Sysctl("net/ipv6/conf/"+iface+"/disable_ipv6", "1")
+		}
+	}
+}
+
+// complete makes a node send whole packets by an interface, with checksums and
+// of the link's size: VPP cannot make up for what a kernel leaves to hardware
+// once a packet is in a tunnel.
+func (w *wiring) complete(n *netlab.Namespace, iface string) {
+	if w.err == nil {
+		w.err = n.DisableOffload(iface)
 	}
 }
 
