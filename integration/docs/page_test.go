@@ -15,12 +15,13 @@ const (
 	runningPage    = "running.md"
 	forwardingPage = "forwarding.md"
 	lwb4Page       = "lwb4.md"
+	vppPage        = "vpp.md"
 )
 
-func pages() []string { return []string{runningPage, forwardingPage, lwb4Page} }
+func pages() []string { return []string{runningPage, forwardingPage, lwb4Page, vppPage} }
 
 // playedPages are those whose commands are run in order, see TestPlay.
-func playedPages() []string { return []string{runningPage} }
+func playedPages() []string { return []string{runningPage, vppPage} }
 
 // page is one page, taken apart.
 type page struct {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/integration/scene"
+	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
 
 // TestPlay follows the pages from top to bottom, as a reader would: files are
@@ -25,7 +26,11 @@ func TestPlay(t *testing.T) {
 	}
 	for _, name := range playedPages() {
 		t.Run(name, func(t *testing.T) {
-			s := newShell(t, filepath.Dir(binaries.Lwaftr))
+			programs := filepath.Dir(binaries.Lwaftr)
+			if name == vppPage {
+				programs += ":" + filepath.Dir(vpptest.Require(t))
+			}
+			s := newShell(t, programs)
 			ran := 0
 			for _, step := range steps(read(t, filepath.Join("..", "..", "docs", name))) {
 				if t.Failed() {
@@ -136,7 +141,11 @@ func newShell(t *testing.T, programs string) *shell {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "--norc")
-	cmd.Env = append(os.Environ(), "FOLDER="+folder, "PATH="+programs+":"+os.Getenv("PATH"))
+	project, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), "FOLDER="+folder, "PROJECT="+project, "PATH="+programs+":"+os.Getenv("PATH"))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, os.Stderr, os.Stderr
 	cmd.ExtraFiles = []*os.File{answer}
 	if err := cmd.Start(); err != nil {
@@ -198,7 +207,10 @@ func strictly(text string) string {
 }
 
 // foreground recognises the commands that run until they are stopped.
-var foreground = regexp.MustCompile(`^(lwaftr|lwb4) run\b`)
+var foreground = regexp.MustCompile(`^(ip netns exec \w+ )?(lwaftr|lwb4) run\b`)
+
+// ready is what they log when they are, for grep.
+const ready = `-e msg=ready -e "softwire is up"`
 
 func (s *shell) play(t *testing.T, do step) {
 	t.Helper()
@@ -213,7 +225,7 @@ func (s *shell) play(t *testing.T, do step) {
 		}
 	case foreground.MatchString(do.command.text):
 		log := fmt.Sprintf("$FOLDER/log.%d", do.line)
-		wait := `for i in {1..200}; do grep -q msg=ready "` + log + `" && break; sleep 0.1; done; grep -q msg=ready "` + log + `" || { cat "` + log + `"; false; }`
+		wait := `for i in {1..200}; do grep -q ` + ready + ` "` + log + `" && break; sleep 0.1; done; grep -q ` + ready + ` "` + log + `" || { cat "` + log + `"; false; }`
 		if out, code := s.run(t, do.command.text+` >"`+log+`" 2>&1 & `+wait); code != "0" {
 			t.Errorf("line %d: %s: is not ready:\n%s", do.line, do.command.text, out)
 		}
