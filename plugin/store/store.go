@@ -54,7 +54,8 @@ type Store interface {
 	Commit(ctx context.Context, batch Batch) error
 
 	// Leases yields all leases, each key once, in no particular order. It ends
-	// after the first error. What is committed meanwhile may or may not show.
+	// after the first error. What is committed meanwhile may or may not show, also
+	// before it is durable.
 	Leases(ctx context.Context) iter.Seq2[lease.Lease, error]
 	// Values yields the values of one collection in the order of their keys, like
 	// Leases. The caller may keep them.

@@ -165,3 +165,24 @@ func TestGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Events are handed out when they are durable, not when they can be read.
+func TestEventsAreDurable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	filled(t, path)
+	s := mustOpen(t, path)
+	before, err := s.Events(t.Context(), 0, 100)
+	if err != nil || len(before) != 4 {
+		t.Fatalf("Events: %v, %v", before, err)
+	}
+	// As seen while the last fsync of a transaction has not returned.
+	if o := s.transact([]*request{newRequest(store.Batch{Events: [][]byte{[]byte("early")}})}); o.err != nil {
+		t.Fatal(o.err)
+	}
+	if got, err := s.Events(t.Context(), 0, 100); err != nil || len(got) != 4 {
+		t.Errorf("Events: %v, %v, want the 4 durable ones", got, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -73,12 +73,16 @@ func (s *Store) Values(ctx context.Context, collection string) iter.Seq2[store.V
 func (s *Store) Events(ctx context.Context, after uint64, limit int) ([]store.Event, error) {
 	for {
 		s.statsMu.Lock()
-		arrived := s.arrived
+		arrived, last := s.arrived, s.last
 		s.statsMu.Unlock()
 		var found []store.Event
 		from := binary.BigEndian.AppendUint64(nil, after+1)
 		_, err := s.scan(ctx, outbox, from, nil, limit, func(key, record []byte) error {
-			found = append(found, store.Event{Sequence: binary.BigEndian.Uint64(key), Data: bytes.Clone(record)})
+			// What is being committed can be seen before it is durable, and if it
+			// never is, its number is given to another event.
+			if n := binary.BigEndian.Uint64(key); n <= last {
+				found = append(found, store.Event{Sequence: n, Data: bytes.Clone(record)})
+			}
 			return nil
 		})
 		if err != nil || len(found) > 0 {

@@ -34,8 +34,9 @@ type Store struct {
 	// there is none. Only Run uses it.
 	failed int
 
-	statsMu sync.Mutex
+	statsMu sync.Mutex // guards what follows
 	stats   store.Stats
+	last    uint64        // sequence number of an event that is durable
 	arrived chan struct{} // closed, and replaced, when events come
 }
 
@@ -68,6 +69,7 @@ func open(path string, s schema) (*Store, error) {
 		file:    f,
 		arrived: make(chan struct{}),
 	}
+	opened.last = t.last
 	opened.stats.Leases, opened.stats.Outbox = int(t.counts[leases]), int(t.counts[outbox])
 	return opened, nil
 }
@@ -147,6 +149,7 @@ func (s *Store) count(o outcome, took time.Duration) {
 		s.stats.Transactions++
 	}
 	s.stats.Leases, s.stats.Outbox = int(o.totals.counts[leases]), int(o.totals.counts[outbox])
+	s.last = o.totals.last
 	if o.events {
 		close(s.arrived)
 		s.arrived = make(chan struct{})
