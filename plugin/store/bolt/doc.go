@@ -11,5 +11,6 @@
 //
 // After a transaction failed nobody knows what of it is on the disk, and the
 // kernel may count as written what it could not write. Before the next one the
-// store therefore strikes the failed one out in the file, and opens it anew.
+// store therefore strikes the failed one out in the file, and opens it anew. For
+// the same reason it syncs once more, when it opens a file, what it relies on.
 package bolt

@@ -91,6 +91,9 @@ func openFile(path string, s schema) (file, totals, error) {
 	if err != nil {
 		return file{}, totals{}, err
 	}
+	if err := f.settle(); err != nil {
+		return file{}, totals{}, errors.Join(err, f.db.Close())
+	}
 	if checked.schema != s.number() {
 		if err := s.migrate(f.db); err != nil {
 			return file{}, totals{}, errors.Join(err, f.db.Close())

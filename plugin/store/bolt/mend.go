@@ -50,3 +50,18 @@ func (f file) strike(transaction int) error {
 	}
 	return f.os.Sync()
 }
+
+// settle writes the meta pages once more, as they are. An earlier process may
+// have died after it could not sync one: the kernel then has that page, the disk
+// does not, and no other fsync brings it there. The pages that a meta page leads
+// to were synced before it was written.
+func (f file) settle() error {
+	b := make([]byte, metaPages*f.db.Info().PageSize)
+	if _, err := f.os.ReadAt(b, 0); err != nil {
+		return err
+	}
+	if _, err := f.os.WriteAt(b, 0); err != nil {
+		return err
+	}
+	return f.os.Sync()
+}

@@ -161,10 +161,10 @@ func TestRefuseDamaged(t *testing.T) {
 	const page = 4096
 	for start := 0; start < len(whole); start += page {
 		// Where the structure is, each byte; elsewhere some.
-		for i := range 96 {
+		for i := range 64 {
 			places = append(places, start+i)
 		}
-		for range 40 {
+		for range 20 {
 			places = append(places, start+r.IntN(page))
 		}
 	}
