@@ -3,6 +3,7 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/config/bindings"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
@@ -17,6 +18,7 @@ type Config struct {
 	Log       LogConfig       `yaml:"log"`
 	Pools     pool.Pools      `yaml:"pools"`
 	Softwires bindings.Config `yaml:"softwires"`
+	Store     StoreConfig     `yaml:"store"`
 	Dataplane DataplaneConfig `yaml:"dataplane"`
 	Control   control.Config  `yaml:"control"`
 }
@@ -44,7 +46,8 @@ const (
 // those of the DefaultConfig functions of the parts.
 func DefaultConfig() Config {
 	return Config{
-		Log: LogConfig{Level: "info", Format: LogText},
+		Log:   LogConfig{Level: "info", Format: LogText},
+		Store: StoreConfig{MaxTimeGap: 365 * 24 * time.Hour},
 		Dataplane: DataplaneConfig{
 			Type:      TypeForwarder,
 			Reconcile: reconcile.DefaultConfig(),
@@ -60,6 +63,7 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	errs := []error{
 		element.At("log", c.Log.Validate()),
+		element.At("store", c.Store.Validate()),
 		element.At("dataplane", c.Dataplane.Validate()),
 		element.At("control", c.Control.Validate()),
 	}
@@ -68,7 +72,7 @@ func (c Config) Validate() error {
 		// would only hide the cause.
 		errs = append(errs, element.At("pools", err))
 	} else {
-		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())), c.ownAddress())
+		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())), c.ownAddress(), c.needsStore())
 	}
 	return errors.Join(errs...)
 }

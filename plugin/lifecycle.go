@@ -16,7 +16,7 @@ import (
 // was started runs until Stop.
 //
 // The error wraps ErrStarted, is a *ConfigError if binding tables cannot be
-// read, or says which step failed.
+// read or leave no place for leases, or says which step failed.
 func (p *Plugin) Start(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -60,6 +60,13 @@ func (p *Plugin) start(ctx context.Context, r *runner) (*running, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
+	if p.config.Store.Path != "" {
+		if run.leases, err = p.loadLeases(ctx, r, table, run.rec); err != nil {
+			return nil, err
+		}
+		network = run.networkOf(p.config, table.Snapshot())
+		run.rec.SetNetwork(network)
+	}
 	run.rec.Complete()
 	run.network = newNetworks(run.rec, network)
 
@@ -72,6 +79,9 @@ func (p *Plugin) start(ctx context.Context, r *runner) (*running, error) {
 	r.run(ctx, "data plane "+p.dp.Name(), p.dp.Run)
 	r.run(ctx, "reconcile", run.rec.Run)
 	r.run(ctx, "networks", run.network.run)
+	if run.leases != nil {
+		r.run(ctx, "leases", run.leases.Run)
+	}
 	r.run(ctx, "ready", func(ctx context.Context) error { return p.announceReady(ctx, run.rec) })
 	if !p.config.Control.Enabled() {
 		return run, nil

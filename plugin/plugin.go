@@ -12,6 +12,7 @@ import (
 
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/provision"
 	"github.com/lwaftr/lw4o6/plugin/reconcile"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
@@ -62,6 +63,7 @@ type running struct {
 	table   *softwire.Table
 	rec     *reconcile.Reconciler
 	network *networks
+	leases  *provision.Provisioner // nil without a store
 	since   time.Time
 }
 

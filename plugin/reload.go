@@ -51,21 +51,17 @@ func (p *Plugin) Reload(ctx context.Context, c Config) (Change, error) {
 		return Change{}, err
 	}
 
-	// Nothing from here on can fail and leave a half of it.
-	if tuner, ok := p.dp.(Tuner); ok && touches(changed, "dataplane") {
-		if err := tuner.Tune(c.Dataplane); err != nil {
-			return Change{}, &ConfigError{element.At("dataplane", err)}
-		}
+	if err := p.tune(changed, c); err != nil {
+		return Change{}, &ConfigError{element.At("dataplane", err)}
 	}
-	wanted := networkOf(c, table.Snapshot())
-	run.network.widen(wanted)
-	diff, err := run.table.Replace(table.Snapshot().All())
+	present := run.networkOf(before, run.table.Snapshot())
+	run.network.widen(run.networkOf(c, table.Snapshot()))
+	diff, err := run.replace(c.Pools, table.Snapshot())
 	if err != nil {
-		// The same softwires are in a table already.
-		return Change{}, fmt.Errorf("binding table: %w", err)
+		run.network.settle(present, nil)
+		return Change{}, errors.Join(err, p.tune(changed, before))
 	}
-	run.rec.Changed()
-	run.network.settle(wanted, diff.Remove)
+	run.network.settle(run.networkOf(c, table.Snapshot()), diff.Remove)
 	if touches(changed, "log") {
 		p.logConfig(c.Log)
 	}
@@ -83,10 +79,18 @@ func (p *Plugin) Reload(ctx context.Context, c Config) (Change, error) {
 	return change, nil
 }
 
+// tune gives the data plane the settings of c, if any of changed are its.
+func (p *Plugin) tune(changed []string, c Config) error {
+	if tuner, ok := p.dp.(Tuner); ok && touches(changed, "dataplane") {
+		return tuner.Tune(c.Dataplane)
+	}
+	return nil
+}
+
 // changeable reports every changed element that the router only takes when it
 // starts.
 func (p *Plugin) changeable(changed []string) error {
-	fixed := []string{"dataplane.type", "dataplane.reconcile", "control"}
+	fixed := []string{"store", "dataplane.type", "dataplane.reconcile", "control"}
 	if tuner, ok := p.dp.(Tuner); ok {
 		for _, at := range tuner.Fixed() {
 			fixed = append(fixed, element.Join("dataplane", at))

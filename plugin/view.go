@@ -8,6 +8,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/provision"
 	"github.com/lwaftr/lw4o6/plugin/reconcile"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
@@ -18,6 +19,7 @@ type Stats struct {
 	Started   time.Time // zero before Start and after the end
 	Ready     bool
 	Reconcile reconcile.Stats
+	Leases    *provision.Stats // nil without a store
 }
 
 // Stats returns the present numbers; all but Name are zero while the router
@@ -32,6 +34,10 @@ func (p *Plugin) Stats() Stats {
 
 func (p *Plugin) stats(run *running) Stats {
 	s := Stats{Name: p.name, Started: run.since, Reconcile: run.rec.Stats()}
+	if run.leases != nil {
+		leases := run.leases.Stats()
+		s.Leases = &leases
+	}
 	select {
 	case <-p.ready:
 		s.Ready = true

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/lwaftr/lw4o6/plugin/pool"
 )
@@ -32,6 +33,22 @@ func (b *Book) Pools() pool.Pools {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.defs
+}
+
+// BRs lists the BR addresses of bound leases, each once, in no order. It takes
+// time in proportion to all leases.
+func (b *Book) BRs() []netip.Addr {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	used := make([]bool, len(b.brs.list))
+	b.records.each(func(_ ref, rec *record) { used[rec.br] = used[rec.br] || rec.state == Bound })
+	var all []netip.Addr
+	for i, br := range b.brs.list {
+		if used[i] {
+			all = append(all, br)
+		}
+	}
+	return all
 }
 
 // Drain ends, or begins again, that a pool gives out and extends leases. Those

@@ -44,7 +44,7 @@ func (p *Provisioner) Load(ctx context.Context, pools pool.Pools) error {
 		return err
 	}
 	if p.clock, err = clock.New(p.wall, latest, p.config.Clock); err != nil {
-		return fmt.Errorf("%w; if the time is right, allow for more by the configuration", err)
+		return err
 	}
 	p.saved = latest
 	now := p.clock.Now()

@@ -128,6 +128,10 @@ func (p *Provisioner) Lease(key softwire.Key) (Lease, bool) { return p.book.Get(
 // those that it had last and that rest.
 func (p *Provisioner) Subscriber(addr netip.Addr) []Lease { return p.book.Subscriber(addr) }
 
+// BRs lists the BR addresses that leases and softwires of the configuration use,
+// each once.
+func (p *Provisioner) BRs() []netip.Addr { return p.book.BRs() }
+
 // occupy makes a port set busy. The lock is held, and it is not busy yet.
 func (p *Provisioner) occupy(keys ...softwire.Key) {
 	done := make(chan struct{})

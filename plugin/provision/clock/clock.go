@@ -60,7 +60,7 @@ func New(wall func() time.Time, latest time.Time, limits Limits) (*Clock, error)
 	}
 	switch gap := now.Sub(latest); {
 	case gap > limits.Start:
-		return nil, fmt.Errorf("it is %s, and was %s when the router ran last: %w by more than %s", now.Format(time.RFC3339), latest.Format(time.RFC3339), ErrAhead, limits.Start)
+		return nil, fmt.Errorf("it is %s, and was %s when leases changed last: %w by more than %s; set it right, or allow for more", now.Format(time.RFC3339), latest.Format(time.RFC3339), ErrAhead, limits.Start)
 	case gap < 0:
 		// A machine that lost its clock sets it later, and that leap is no fault.
 		c.now, c.limit = latest.Round(0), limits.Start
