@@ -124,8 +124,10 @@ func echo(ctx context.Context, t *testing.T, s *scene.Scene, number int) error {
 	return err
 }
 
-func TestReloadTakesSoftwireAwayAndBack(t *testing.T) {
-	ctx, s := start(t, scene.Options{})
+func TestReloadTakesSoftwireAwayAndBack(t *testing.T) { onBoth(t, testReloadTakesSoftwireAwayAndBack) }
+
+func testReloadTakesSoftwireAwayAndBack(t *testing.T, o scene.Options) {
+	ctx, s := start(t, o)
 	reachable(ctx, t, s, 1)
 	reachable(ctx, t, s, 2)
 
@@ -153,8 +155,10 @@ func TestReloadTakesSoftwireAwayAndBack(t *testing.T) {
 	reachable(ctx, t, s, 2)
 }
 
-func TestBadReloadChangesNothing(t *testing.T) {
-	ctx, s := start(t, scene.Options{})
+func TestBadReloadChangesNothing(t *testing.T) { onBoth(t, testBadReloadChangesNothing) }
+
+func testBadReloadChangesNothing(t *testing.T, o scene.Options) {
+	ctx, s := start(t, o)
 	path, err := s.ConfigureRouter(1)
 	must(t, err)
 	text, err := os.ReadFile(path)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/integration/scene"
+	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
 
 // binaries are built once for all tests.
@@ -69,6 +70,13 @@ func start(t *testing.T, o scene.Options) (context.Context, *scene.Scene) {
 		}
 	})
 	return ctx, s
+}
+
+// onBoth runs a test on both data planes. Options are those of the scene.
+func onBoth(t *testing.T, test func(t *testing.T, o scene.Options)) {
+	t.Helper()
+	t.Run("forwarder", func(t *testing.T) { test(t, scene.Options{}) })
+	t.Run("VPP", func(t *testing.T) { test(t, scene.Options{VPP: vpptest.Require(t)}) })
 }
 
 func must(t *testing.T, err error) {
