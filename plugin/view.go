@@ -73,7 +73,7 @@ type view struct {
 
 func (p *Plugin) view(run *running) control.Router {
 	v := view{p, run}
-	return control.Router{Status: v, Table: run.table, Counters: v, Tracer: v, Reloader: v, Resyncer: run.rec}
+	return control.Router{Status: v, Table: run.table, Counters: v, Problems: v, Tracer: v, Reloader: v, Resyncer: run.rec}
 }
 
 // Status implements control.Statuser.
@@ -201,6 +201,14 @@ func (v view) EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(
 		}
 	}
 	return nil
+}
+
+// Problem implements control.Problems.
+func (v view) Problem(key softwire.Key) string {
+	if p, ok := v.run.rec.Problem(key); ok {
+		return p.Reason.Error()
+	}
+	return ""
 }
 
 // Trace implements control.Tracer.

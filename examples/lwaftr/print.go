@@ -199,10 +199,13 @@ func printEvents(p *printer, prefix string, events []api.Event, all bool) {
 // rowsAligned bounds what is held for aligning columns.
 const rowsAligned = 1000
 
-func printSoftwires(p *printer, softwires iter.Seq2[api.Softwire, error], counters bool) error {
+func printSoftwires(p *printer, softwires iter.Seq2[api.Softwire, error], counters, problems bool) error {
 	head := []any{"BINDING-IPV4-ADDR", "PSID-OFFSET", "PSID-LEN", "PSID", "PORTS", "BINDING-IPV6INFO", "BR-IPV6-ADDR"}
 	if counters {
 		head = append(head, "TO-B4-PACKETS", "TO-B4-BYTES", "FROM-B4-PACKETS", "FROM-B4-BYTES", "COUNTERS-OF")
+	}
+	if problems {
+		head = append(head, "PROBLEM")
 	}
 	n := 0
 	p.row(head...)
@@ -214,6 +217,9 @@ func printSoftwires(p *printer, softwires iter.Seq2[api.Softwire, error], counte
 		if counters {
 			cells = append(cells, trafficCells(s.ToB4)...)
 			cells = append(append(cells, trafficCells(s.FromB4)...), cmp.Or(s.CountersOf, "-"))
+		}
+		if problems {
+			cells = append(cells, s.Problem)
 		}
 		p.row(cells...)
 		if n++; n%rowsAligned == 0 {
