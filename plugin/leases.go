@@ -50,24 +50,31 @@ func (c Config) needsStore() error {
 	return errors.Join(errs...)
 }
 
-// loadLeases opens the store, and takes its leases into the table. r closes it.
-// The error is a *ConfigError if the configuration has no place for a lease, or
-// does not allow for the time that has passed.
-func (p *Plugin) loadLeases(ctx context.Context, r *runner, table *softwire.Table, rec *reconcile.Reconciler) (*provision.Provisioner, error) {
-	log := p.log.WithField("part", "leases")
+// openStore opens the store of the configuration, if it has one. r closes it.
+func (p *Plugin) openStore(ctx context.Context, r *runner) (*bolt.Store, error) {
+	if p.config.Store.Path == "" {
+		return nil, nil
+	}
 	st, err := bolt.Open(p.config.Store.Path)
 	if err != nil {
 		return nil, err
 	}
 	r.closing(func() {
 		if err := st.Close(); err != nil {
-			log.WithError(err).Error("closing the store")
+			p.log.WithError(err).Error("closing the store")
 		}
 	})
+	return st, nil
+}
+
+// loadLeases takes the leases of the store into the table. The error is a
+// *ConfigError if the configuration has no place for a lease, or does not allow
+// for the time that has passed.
+func (p *Plugin) loadLeases(ctx context.Context, st *bolt.Store, pools pool.Pools, table *softwire.Table, rec *reconcile.Reconciler) (*provision.Provisioner, error) {
 	c := provision.DefaultConfig()
 	c.Clock.Start = p.config.Store.MaxTimeGap
-	leases := provision.New(c, st, table, rec, p.now, log)
-	if err := leases.Load(ctx, p.config.Pools); err != nil {
+	leases := provision.New(c, st, table, rec, p.now, p.log.WithField("part", "leases"))
+	if err := leases.Load(ctx, pools); err != nil {
 		if bad := leaseConflict(err); bad != nil {
 			return nil, bad
 		}
@@ -76,7 +83,6 @@ func (p *Plugin) loadLeases(ctx context.Context, r *runner, table *softwire.Tabl
 		}
 		return nil, fmt.Errorf("store %s: %w", p.config.Store.Path, err)
 	}
-	r.run(ctx, "store", st.Run)
 	return leases, nil
 }
 

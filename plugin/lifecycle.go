@@ -50,22 +50,31 @@ func (p *Plugin) Start(ctx context.Context) error {
 
 // start does the steps of Start. After an error the caller stops r.
 func (p *Plugin) start(ctx context.Context, r *runner) (*running, error) {
-	table, err := p.load(ctx, p.config)
+	st, err := p.openStore(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	run := &running{table: table, since: p.now()}
-	network := networkOf(p.config, table.Snapshot())
+	c, err := p.withAdded(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	table, err := p.load(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	run := &running{table: table, store: st, since: p.now()}
+	network := networkOf(c, table.Snapshot())
 	run.rec, err = reconcile.New(p.config.Dataplane.Reconcile, table, network, p.dp, p.log.WithField("part", "reconcile"))
 	if err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
-	if p.config.Store.Path != "" {
-		if run.leases, err = p.loadLeases(ctx, r, table, run.rec); err != nil {
+	if st != nil {
+		if run.leases, err = p.loadLeases(ctx, st, c.Pools, table, run.rec); err != nil {
 			return nil, err
 		}
-		network = run.networkOf(p.config, table.Snapshot())
+		network = run.networkOf(c, table.Snapshot())
 		run.rec.SetNetwork(network)
+		r.run(ctx, "store", st.Run)
 	}
 	run.rec.Complete()
 	run.network = newNetworks(run.rec, network)

@@ -12,9 +12,11 @@ import (
 
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/provision"
 	"github.com/lwaftr/lw4o6/plugin/reconcile"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/plugin/store/bolt"
 )
 
 // Errors of the lifecycle.
@@ -41,8 +43,9 @@ type Plugin struct {
 	mu      sync.Mutex
 	state   state
 	config  Config
-	running *running // nil before the end of a successful Start
-	err     error    // why it ended by itself
+	added   pool.Pools // besides those of config, while it runs; see pools.go
+	running *running   // nil before the end of a successful Start
+	err     error      // why it ended by itself
 	// cancelStart ends a Start that is under way.
 	cancelStart context.CancelFunc
 }
@@ -62,6 +65,7 @@ const (
 type running struct {
 	table   *softwire.Table
 	rec     *reconcile.Reconciler
+	store   *bolt.Store // nil without leases
 	network *networks
 	leases  *provision.Provisioner // nil without a store
 	since   time.Time

@@ -9,6 +9,8 @@ import (
 
 	"github.com/lwaftr/lw4o6/plugin/config"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 // Change is what a reload changed.
@@ -26,42 +28,20 @@ type Change struct {
 // The error is a *ConfigError if c cannot be used, or has an element that cannot
 // change while the router runs; it wraps ErrNotRunning or is ctx's otherwise.
 func (p *Plugin) Reload(ctx context.Context, c Config) (Change, error) {
-	select {
-	case p.reloading <- struct{}{}:
-		defer func() { <-p.reloading }()
-	case <-ctx.Done():
-		return Change{}, fmt.Errorf("another reload is under way: %w", ctx.Err())
-	}
-	run, err := p.present()
+	run, done, err := p.reconfigure(ctx)
 	if err != nil {
 		return Change{}, err
 	}
-	if err := c.Validate(); err != nil {
-		return Change{}, &ConfigError{err}
-	}
-	p.mu.Lock()
-	before := p.config
-	p.mu.Unlock()
+	defer done()
+	before, added := p.wanted()
 	changed := config.Changed(before, c)
 	if err := p.changeable(changed); err != nil {
 		return Change{}, &ConfigError{err}
 	}
-	table, err := p.load(ctx, c)
+	diff, err := p.apply(ctx, run, before.with(added), c.with(added))
 	if err != nil {
 		return Change{}, err
 	}
-
-	if err := p.tune(changed, c); err != nil {
-		return Change{}, &ConfigError{element.At("dataplane", err)}
-	}
-	present := run.networkOf(before, run.table.Snapshot())
-	run.network.widen(run.networkOf(c, table.Snapshot()))
-	diff, err := run.replace(c.Pools, table.Snapshot())
-	if err != nil {
-		run.network.settle(present, nil)
-		return Change{}, errors.Join(err, p.tune(changed, before))
-	}
-	run.network.settle(run.networkOf(c, table.Snapshot()), diff.Remove)
 	if touches(changed, "log") {
 		p.logConfig(c.Log)
 	}
@@ -77,6 +57,54 @@ func (p *Plugin) Reload(ctx context.Context, c Config) (Change, error) {
 	}
 	p.log.WithField("put", change.Put).WithField("removed", change.Removed).WithField("settings", change.Settings).Info("reloaded")
 	return change, nil
+}
+
+// reconfigure begins a change of what the running router does; there is one at a
+// time, until done is called. The error wraps ErrNotRunning or is ctx's.
+func (p *Plugin) reconfigure(ctx context.Context) (run *running, done func(), err error) {
+	select {
+	case p.reloading <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("another reload is under way: %w", ctx.Err())
+	}
+	done = func() { <-p.reloading }
+	if run, err = p.present(); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return run, done, nil
+}
+
+// wanted returns the configuration, and the pools that were added besides.
+func (p *Plugin) wanted() (Config, pool.Pools) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.config, p.added
+}
+
+// apply makes the router do what c says in place of before. It is all or
+// nothing.
+func (p *Plugin) apply(ctx context.Context, run *running, before, c Config) (softwire.Change, error) {
+	if err := c.Validate(); err != nil {
+		return softwire.Change{}, &ConfigError{err}
+	}
+	table, err := p.load(ctx, c)
+	if err != nil {
+		return softwire.Change{}, err
+	}
+	changed := config.Changed(before, c)
+	if err := p.tune(changed, c); err != nil {
+		return softwire.Change{}, &ConfigError{element.At("dataplane", err)}
+	}
+	present := run.networkOf(before, run.table.Snapshot())
+	run.network.widen(run.networkOf(c, table.Snapshot()))
+	diff, err := run.replace(c.Pools, table.Snapshot())
+	if err != nil {
+		run.network.settle(present, nil)
+		return softwire.Change{}, errors.Join(err, p.tune(changed, before))
+	}
+	run.network.settle(run.networkOf(c, table.Snapshot()), diff.Remove)
+	return diff, nil
 }
 
 // tune gives the data plane the settings of c, if any of changed are its.

@@ -73,7 +73,11 @@ type view struct {
 
 func (p *Plugin) view(run *running) control.Router {
 	v := view{p, run}
-	return control.Router{Status: v, Table: run.table, Counters: v, Problems: v, Tracer: v, Reloader: v, Resyncer: run.rec}
+	router := control.Router{Status: v, Table: run.table, Counters: v, Tracer: v, Reloader: v, Resyncer: run.rec}
+	if run.leases != nil {
+		router.Lending = &control.Lending{Leases: run.leases, Pools: p, Backup: run.store}
+	}
+	return router
 }
 
 // Status implements control.Statuser.
@@ -94,11 +98,7 @@ func (v view) Status(ctx context.Context) (api.Status, error) {
 		status.Softwires.LastSync = &r.LastSync
 	}
 	if r.Health.State != dataplane.StateUp {
-		// What the reconciler knows is why the state changed, and that may be over.
-		if now, err := v.p.dp.WaitHealth(ctx, dataplane.Health{}); err == nil && now.Same(r.Health) {
-			status.Dataplane.Reason = now.Reason
-		}
-		status.Problems = append(status.Problems, fmt.Sprintf("the data plane is %s: %s", r.Health.State, status.Dataplane.Reason))
+		status.Problems = append(status.Problems, fmt.Sprintf("the data plane is %s: %s", r.Health.State, r.Health.Reason))
 	}
 	// Without an incarnation there is nothing to ask.
 	if i, ok := v.p.dp.(inspector); ok && r.Health.Incarnation != 0 {
@@ -120,9 +120,9 @@ func (v view) Status(ctx context.Context) (api.Status, error) {
 
 // Pools implements control.Statuser.
 func (v view) Pools(context.Context) ([]api.Pool, error) {
-	v.p.mu.Lock()
-	pools := v.p.config.Pools
-	v.p.mu.Unlock()
+	c, added := v.p.wanted()
+	pools := c.with(added).Pools
+	lent := v.lent()
 	used := make(map[string]int)
 	index := pools.Index()
 	for _, p := range v.run.rec.Stats().Pools {
@@ -134,7 +134,12 @@ func (v view) Pools(context.Context) ([]api.Pool, error) {
 	for _, p := range pools {
 		a := api.Pool{
 			Name: p.Name, Prefixes: p.Prefixes, PSIDOffset: p.PSIDOffset, PSIDLen: p.PSIDLen, BR: p.BR,
-			Softwires: used[p.Name],
+			Softwires: used[p.Name], Leases: lent[p.Name],
+		}
+		if a.Leases != nil {
+			for _, m := range p.Mechanisms {
+				a.Leases.Mechanisms = append(a.Leases.Mechanisms, string(m))
+			}
 		}
 		for _, prefix := range p.Prefixes {
 			a.Capacity += 1 << (32 - prefix.Bits() + int(p.PSIDLen))
@@ -142,6 +147,21 @@ func (v view) Pools(context.Context) ([]api.Pool, error) {
 		all = append(all, a)
 	}
 	return all, nil
+}
+
+// lent is how much of each pool is lent, by name.
+func (v view) lent() map[string]*api.PoolLeases {
+	if v.run.leases == nil {
+		return nil
+	}
+	all := make(map[string]*api.PoolLeases)
+	for _, s := range v.run.leases.Stats().Pools {
+		all[s.Pool] = &api.PoolLeases{
+			Draining: s.Draining, Lendable: s.Lendable, Fresh: s.Fresh,
+			Bound: s.Bound, Leaving: s.Leaving, Resting: s.Resting, Reserved: s.Reserved,
+		}
+	}
+	return all
 }
 
 func traffic(t dataplane.Traffic) api.Traffic { return api.Traffic{Packets: t.Packets, Bytes: t.Bytes} }
@@ -201,14 +221,6 @@ func (v view) EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(
 		}
 	}
 	return nil
-}
-
-// Problem implements control.Problems.
-func (v view) Problem(key softwire.Key) string {
-	if p, ok := v.run.rec.Problem(key); ok {
-		return p.Reason.Error()
-	}
-	return ""
 }
 
 // Trace implements control.Tracer.

@@ -76,6 +76,15 @@ func clientTLS(ca, cert, key string) (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: authority, Certificates: []tls.Certificate{certificate}}, nil
 }
 
+// ask is an action that asks the router.
+func (t *target) ask(f func(ctx context.Context, cmd *cobra.Command, args []string, c *api.Client) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		return action(func(cmd *cobra.Command) error {
+			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error { return f(ctx, cmd, args, c) })
+		})(cmd, args)
+	}
+}
+
 // call calls f with a client of the router.
 func (t *target) call(ctx context.Context, f func(context.Context, *api.Client) error) error {
 	client, err := t.client()

@@ -32,8 +32,8 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 	walk(newRoot(), nil)
-	if n != 13 {
-		t.Errorf("%d commands, want 13", n)
+	if n != 29 {
+		t.Errorf("%d commands, want 29", n)
 	}
 }
 
@@ -45,7 +45,7 @@ func TestBadUsage(t *testing.T) {
 		{"run -c", "lwaftr: flag needs an argument: 'c' in -c (see lwaftr --help)"},
 		{"show", "lwaftr: show what? softwires, counters, status or pools (see lwaftr --help)"},
 		{"show nothing", `lwaftr: unknown command "nothing" for "lwaftr show" (see lwaftr --help)`},
-		{"show status -o xml", `lwaftr: invalid argument "xml" for "-o, --output" flag: must be table or json (see lwaftr --help)`},
+		{"show status -o xml", `lwaftr: invalid argument "xml" for "-o, --output" flag: must be table, json or csv (see lwaftr --help)`},
 		{"show status --socket a --config b", "lwaftr: if any flags in the group [socket config server] are set none of the others can be; [config socket] were all set (see lwaftr --help)"},
 		{"show softwires --ipv4 2001:db8::1", `lwaftr: --ipv4: "2001:db8::1" is not an IPv4 address`},
 		{"show softwires --b4 x", `lwaftr: --b4: "x" is not an IPv6 address`},

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type format string
 const (
 	formatTable format = "table"
 	formatJSON  format = "json"
+	formatCSV   format = "csv"
 )
 
 // String implements pflag.Value.
@@ -34,11 +36,11 @@ func (f *format) String() string {
 // Set implements pflag.Value.
 func (f *format) Set(text string) error {
 	switch format(text) {
-	case formatTable, formatJSON:
+	case formatTable, formatJSON, formatCSV:
 		*f = format(text)
 		return nil
 	}
-	return fmt.Errorf("must be table or json")
+	return fmt.Errorf("must be table, json or csv")
 }
 
 // Type implements pflag.Value.
@@ -76,15 +78,29 @@ func streamJSON[T any](w io.Writer, items iter.Seq2[T, error]) error {
 type printer struct {
 	w   *tabwriter.Writer
 	out *bufio.Writer // a tabwriter writes each cell by itself
+	csv *csv.Writer   // nil for a table
 }
 
-func newPrinter(w io.Writer) *printer {
+func newPrinter(w io.Writer, as format) *printer {
 	out := bufio.NewWriter(w)
-	return &printer{tabwriter.NewWriter(out, 0, 8, 2, ' ', 0), out}
+	p := &printer{w: tabwriter.NewWriter(out, 0, 8, 2, ' ', 0), out: out}
+	if as == formatCSV {
+		p.csv = csv.NewWriter(out)
+	}
+	return p
 }
 
-// row prints one line; cells are separated by columns.
+// row prints one line.
 func (p *printer) row(cells ...any) {
+	if p.csv != nil {
+		texts := make([]string, len(cells))
+		for i, c := range cells {
+			texts[i] = fmt.Sprint(c)
+		}
+		// The error is kept, and flush returns it.
+		_ = p.csv.Write(texts)
+		return
+	}
 	for i, c := range cells {
 		if i > 0 {
 			fmt.Fprint(p.w, "\t")
@@ -95,7 +111,13 @@ func (p *printer) row(cells ...any) {
 }
 
 // align ends a group of rows whose columns are as wide as they need.
-func (p *printer) align() error { return p.w.Flush() }
+func (p *printer) align() error {
+	if p.csv != nil {
+		p.csv.Flush()
+		return p.csv.Error()
+	}
+	return p.w.Flush()
+}
 
 func (p *printer) flush() error {
 	if err := p.align(); err != nil {
@@ -164,17 +186,6 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-func printPools(p *printer, pools []api.Pool) {
-	p.row("NAME", "PREFIXES", "PSID-OFFSET", "PSID-LEN", "BR-IPV6-ADDR", "CAPACITY", "SOFTWIRES")
-	for _, one := range pools {
-		prefixes := make([]string, len(one.Prefixes))
-		for i, prefix := range one.Prefixes {
-			prefixes[i] = prefix.String()
-		}
-		p.row(one.Name, strings.Join(prefixes, ","), one.PSIDOffset, one.PSIDLen, one.BR, one.Capacity, one.Softwires)
-	}
-}
-
 func printCounters(p *printer, c api.Counters, all bool) {
 	p.row("COUNTER", "PACKETS", "BYTES", "MEANING")
 	p.row("encapsulated", c.Encapsulated.Packets, c.Encapsulated.Bytes, "from the IPv4 side to a lwB4")
@@ -199,36 +210,41 @@ func printEvents(p *printer, prefix string, events []api.Event, all bool) {
 // rowsAligned bounds what is held for aligning columns.
 const rowsAligned = 1000
 
-func printSoftwires(p *printer, softwires iter.Seq2[api.Softwire, error], counters, problems bool) error {
-	head := []any{"BINDING-IPV4-ADDR", "PSID-OFFSET", "PSID-LEN", "PSID", "PORTS", "BINDING-IPV6INFO", "BR-IPV6-ADDR"}
-	if counters {
-		head = append(head, "TO-B4-PACKETS", "TO-B4-BYTES", "FROM-B4-PACKETS", "FROM-B4-BYTES", "COUNTERS-OF")
+// printItems prints a list whose items arrive one by one.
+func printItems[T any](w io.Writer, as format, head []any, items iter.Seq2[T, error], row func(T) []any) error {
+	if as == formatJSON {
+		return streamJSON(w, items)
 	}
-	if problems {
-		head = append(head, "PROBLEM")
-	}
-	n := 0
+	p := newPrinter(w, as)
 	p.row(head...)
-	for s, err := range softwires {
+	n := 0
+	for item, err := range items {
 		if err != nil {
 			return err
 		}
-		cells := []any{s.IPv4, s.PSIDOffset, s.PSIDLen, s.PSID, ports(s), s.B4, s.BR}
-		if counters {
-			cells = append(cells, trafficCells(s.ToB4)...)
-			cells = append(append(cells, trafficCells(s.FromB4)...), cmp.Or(s.CountersOf, "-"))
-		}
-		if problems {
-			cells = append(cells, s.Problem)
-		}
-		p.row(cells...)
+		p.row(row(item)...)
 		if n++; n%rowsAligned == 0 {
 			if err := p.align(); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return p.flush()
+}
+
+func softwireColumns(counters bool) (head []any, row func(api.Softwire) []any) {
+	head = []any{"BINDING-IPV4-ADDR", "PSID-OFFSET", "PSID-LEN", "PSID", "PORTS", "BINDING-IPV6INFO", "BR-IPV6-ADDR"}
+	if counters {
+		head = append(head, "TO-B4-PACKETS", "TO-B4-BYTES", "FROM-B4-PACKETS", "FROM-B4-BYTES", "COUNTERS-OF")
+	}
+	return head, func(s api.Softwire) []any {
+		cells := []any{s.IPv4, s.PSIDOffset, s.PSIDLen, s.PSID, ports(s.PSIDOffset, s.PSIDLen, s.PSID), s.B4, s.BR}
+		if counters {
+			cells = append(cells, trafficCells(s.ToB4)...)
+			cells = append(append(cells, trafficCells(s.FromB4)...), cmp.Or(s.CountersOf, "-"))
+		}
+		return cells
+	}
 }
 
 func trafficCells(t *api.Traffic) []any {
@@ -238,9 +254,9 @@ func trafficCells(t *api.Traffic) []any {
 	return []any{t.Packets, t.Bytes}
 }
 
-// ports is the first range of s and how many follow.
-func ports(s api.Softwire) string {
-	set, err := portset.Of(s.PSIDOffset, s.PSIDLen, s.PSID)
+// ports is the first range of a port set and how many follow.
+func ports(a, k uint8, psid uint16) string {
+	set, err := portset.Of(a, k, psid)
 	if err != nil {
 		return "-"
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,12 +24,12 @@ func newShow() *cobra.Command {
 		},
 	}
 	t.flags(cmd, 30*time.Second)
-	cmd.PersistentFlags().VarP(&as, "output", "o", "`FORMAT`: table or json")
+	cmd.PersistentFlags().VarP(&as, "output", "o", "`FORMAT`: table, json or csv")
 	cmd.AddCommand(
-		showOne(&t, &as, "status", "whether the router and its data plane are well",
+		showOne(&t, &as, "show status", "whether the router and its data plane are well",
 			"Status shows the state of the data plane, how many softwires it has of those it should have,\n"+
 				"and what is wrong.", (*api.Client).Status, printStatus),
-		showOne(&t, &as, "pools", "the pools and how much of each is used",
+		showOne(&t, &as, "show pools", "the pools and how much of each is used",
 			"Pools shows the IPv4 pools, their port parameters, and how many softwires are on each.",
 			(*api.Client).Pools, printPools),
 		newShowCounters(&t, &as),
@@ -37,14 +38,15 @@ func newShow() *cobra.Command {
 	return cmd
 }
 
-// showOne is a command that prints the answer to one call.
-func showOne[T any](t *target, as *format, name, short, long string,
+// showOne is a command that prints the answer to one call. Its path is that of
+// its parent and its own name.
+func showOne[T any](t *target, as *format, path, short, long string,
 	call func(*api.Client, context.Context) (T, error), table func(*printer, T)) *cobra.Command {
 	return &cobra.Command{
-		Use:     name,
+		Use:     path[strings.LastIndexByte(path, ' ')+1:],
 		Short:   short,
 		Long:    long,
-		Example: "  lwaftr show " + name + "\n  lwaftr show " + name + " -o json",
+		Example: "  lwaftr " + path + "\n  lwaftr " + path + " -o json",
 		Args:    cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error {
@@ -55,7 +57,7 @@ func showOne[T any](t *target, as *format, name, short, long string,
 				if *as == formatJSON {
 					return printJSON(cmd.OutOrStdout(), answer)
 				}
-				p := newPrinter(cmd.OutOrStdout())
+				p := newPrinter(cmd.OutOrStdout(), *as)
 				table(p, answer)
 				return p.flush()
 			})
@@ -65,7 +67,7 @@ func showOne[T any](t *target, as *format, name, short, long string,
 
 func newShowCounters(t *target, as *format) *cobra.Command {
 	var all bool
-	cmd := showOne(t, as, "counters", "packets forwarded, and dropped by cause",
+	cmd := showOne(t, as, "show counters", "packets forwarded, and dropped by cause",
 		"Counters shows what was forwarded in each direction and what became of everything else, by\n"+
 			"cause. Bytes are those of IPv4 packets, without the tunnel header.",
 		(*api.Client).Counters, func(p *printer, c api.Counters) { printCounters(p, c, all) })
@@ -75,30 +77,24 @@ func newShowCounters(t *target, as *format) *cobra.Command {
 
 func newShowSoftwires(t *target, as *format) *cobra.Command {
 	var ipv4, b4 string
-	var counters, problems bool
+	var counters bool
 	cmd := &cobra.Command{
 		Use:   "softwires",
 		Short: "the binding table",
 		Long: "Softwires shows the binding table: who holds which ports of which IPv4 address. The PSID is\n" +
 			"right-justified; ports are the first range of the port set, and how many more there are.",
 		Example: "  lwaftr show softwires\n  lwaftr show softwires --ipv4 192.0.2.1\n" +
-			"  lwaftr show softwires --b4 2001:db8::1 --counters -o json\n  lwaftr show softwires --problems",
+			"  lwaftr show softwires --b4 2001:db8::1 --counters -o json",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			filter, err := softwireFilter(ipv4, b4)
 			if err != nil {
 				return err
 			}
-			filter.Counters, filter.Problems = counters, problems
+			filter.Counters = counters
 			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error {
-				if *as == formatJSON {
-					return streamJSON(cmd.OutOrStdout(), c.Softwires(ctx, filter))
-				}
-				p := newPrinter(cmd.OutOrStdout())
-				if err := printSoftwires(p, c.Softwires(ctx, filter), counters, problems); err != nil {
-					return err
-				}
-				return p.flush()
+				head, row := softwireColumns(counters)
+				return printItems(cmd.OutOrStdout(), *as, head, c.Softwires(ctx, filter), row)
 			})
 		}),
 	}
@@ -106,7 +102,6 @@ func newShowSoftwires(t *target, as *format) *cobra.Command {
 	f.StringVar(&ipv4, "ipv4", "", "only softwires on this IPv4 `ADDRESS`")
 	f.StringVar(&b4, "b4", "", "only softwires of the lwB4 with this IPv6 `ADDRESS`")
 	f.BoolVar(&counters, "counters", false, "show packets and bytes of each")
-	f.BoolVar(&problems, "problems", false, "only softwires that the data plane has not taken, and why")
 	return cmd
 }
 

@@ -45,8 +45,6 @@ type scale struct {
 	smallBatches int
 	tcpTime      time.Duration
 	binaries     string // the folder of lwaftr and lwb4
-	onVPP        vppScale
-	say          func(format string, args ...any) // prints a line about progress
 }
 
 // fullScale is what make bench measures.
@@ -61,10 +59,6 @@ func fullScale() scale {
 		attackBefore: 2 * time.Second, // a rate limit lets a burst pass first
 		smallBatches: 20_000,
 		tcpTime:      3 * time.Second,
-		onVPP: vppScale{
-			bindings: maxBindings, fewBindings: 16 * setsUsed, flows: 1 << 17, rateTime: 300 * time.Millisecond,
-			churnTime: 5 * time.Second, changes: 1000, load: 250_000, hugePages: true,
-		},
 	}
 }
 
@@ -77,7 +71,6 @@ func benches(s scale) []bench {
 		{"attack", s.attack},
 		{"load", s.load},
 		{"tcp", s.tcp},
-		{"vpp", s.vpp},
 	}
 }
 
@@ -98,7 +91,6 @@ func run(ctx context.Context, args []string, s scale, benches func(scale) []benc
 	if *repeat < 1 {
 		return errors.New("-repeat: at least 1")
 	}
-	s.say = func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 	h := harness{repeat: *repeat, match: match, out: out}
 	err = h.run(ctx, benches(s))
 	h.skippedLines()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,10 +14,14 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 )
 
+// handler returns what to answer with as JSON, or what to write as it is if that
+// is a func(io.Writer) error.
+type handler func(*http.Request, url.Values) (any, error)
+
 // Handler is the API without a server around it.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(method, path string, parameters []string, f func(*http.Request, url.Values) (any, error)) {
+	handle := func(method, path string, parameters []string, f handler) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			s.answer(w, r, method, parameters, f)
 		})
@@ -47,6 +52,7 @@ func (s *Server) Handler() http.Handler {
 		}
 		return result, nil
 	})
+	s.handleLending(mux, handle)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, &api.Error{Status: http.StatusNotFound, Message: fmt.Sprintf("there is no %.200q", r.URL.Path)})
 	})
@@ -54,7 +60,7 @@ func (s *Server) Handler() http.Handler {
 }
 
 // answer checks what all requests have in common and writes what f returns.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, method string, parameters []string, f func(*http.Request, url.Values) (any, error)) {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, method string, parameters []string, f handler) {
 	if r.Method != method {
 		w.Header().Set("Allow", method)
 		s.fail(w, r, &api.Error{Status: http.StatusMethodNotAllowed, Message: fmt.Sprintf("%s takes %s", r.URL.Path, method)})
@@ -82,12 +88,47 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, method string, p
 		s.fail(w, r, err)
 		return
 	}
+	if stream, ok := result.(func(io.Writer) error); ok {
+		s.stream(w, r, stream)
+		return
+	}
 	body, err := json.Marshal(result)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	write(w, http.StatusOK, body)
+}
+
+// stream answers with what write writes. If that fails after a part of it the
+// connection ends, so that the client does not take the part for the whole.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, write func(io.Writer) error) {
+	out := &counter{w: w}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	switch err := write(out); {
+	case err == nil:
+	case out.n == 0:
+		s.fail(w, r, err)
+	default:
+		s.log.WithError(err).WithField("path", r.URL.Path).Warn("control request failed half way")
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+// Write implements io.Writer.
+func (c *counter) Write(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil // an answer has not begun by this
+	}
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
 }
 
 // fail answers with err, which is the router's own fault unless it is an
@@ -120,6 +161,18 @@ func write(w http.ResponseWriter, status int, body []byte) {
 	_, _ = w.Write(append(body, '\n'))
 }
 
+// decode reads the body of a request, in which everything has to be known.
+func decode(r *http.Request, to any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(to)
+	var tooLarge *http.MaxBytesError
+	if err == nil || errors.As(err, &tooLarge) {
+		return err
+	}
+	return bad("the request is not understood: %v", err)
+}
+
 func bad(format string, args ...any) error {
 	return &api.Error{Status: http.StatusBadRequest, Message: fmt.Sprintf(format, args...)}
 }
@@ -148,14 +201,8 @@ func (s *Server) ready(r *http.Request, _ url.Values) (any, error) {
 // trace answers PathTrace.
 func (s *Server) trace(r *http.Request, _ url.Values) (any, error) {
 	var req api.TraceRequest
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&req); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, err
-		}
-		return nil, bad("the request is not understood: %v", err)
+	if err := decode(r, &req); err != nil {
+		return nil, err
 	}
 	if len(req.Packet) > api.MaxPacket {
 		return nil, bad("the packet has %d bytes; the largest has %d", len(req.Packet), api.MaxPacket)

@@ -15,9 +15,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
-func softwireParameters() []string {
-	return []string{"ipv4", "b4", "after", "limit", "counters", "problems"}
-}
+func softwireParameters() []string { return []string{"ipv4", "b4", "after", "limit", "counters"} }
 
 // query is what a request for softwires asks.
 type query struct {
@@ -25,7 +23,6 @@ type query struct {
 	after    *softwire.Key // only those behind it in the stable order
 	limit    int
 	counters bool
-	problems bool // only softwires that have one
 }
 
 // softwires answers PathSoftwires.
@@ -34,7 +31,7 @@ func (s *Server) softwires(r *http.Request, values url.Values) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, keys := q.page(s.router.Table.Snapshot(), s.router.Problems)
+	page, keys := q.page(s.router.Table.Snapshot())
 	if !q.counters {
 		return page, nil
 	}
@@ -57,38 +54,26 @@ func parseQuery(values url.Values) (query, error) {
 		text := value[0]
 		switch name {
 		case "ipv4":
-			q.ipv4, err = netip.ParseAddr(text)
-			if err == nil && !q.ipv4.Is4() {
-				err = fmt.Errorf("not IPv4")
-			}
+			q.ipv4, err = parseFamily(text, netip.Addr.Is4)
 		case "b4":
-			q.b4, err = netip.ParseAddr(text)
-			if err == nil && !q.b4.Is6() {
-				err = fmt.Errorf("not IPv6")
-			}
+			q.b4, err = parseFamily(text, netip.Addr.Is6)
 		case "after":
 			q.after, err = parseCursor(text)
 		case "limit":
-			q.limit, err = strconv.Atoi(text)
-			if err == nil && (q.limit < 1 || q.limit > api.MaxLimit) {
-				err = fmt.Errorf("not in 1 to %d", api.MaxLimit)
-			}
+			q.limit, err = parseLimit(text)
 		case "counters":
 			q.counters, err = strconv.ParseBool(text)
-		case "problems":
-			q.problems, err = strconv.ParseBool(text)
 		}
 		if err != nil {
-			return query{}, bad("parameter %s=%.60q is malformed", name, text)
+			return query{}, malformed(name, text)
 		}
 	}
 	return q, nil
 }
 
 // page collects the softwires that q asks for, and their keys. It takes time in
-// proportion to the page, to what the lwB4 has if one is asked for, or to the
-// table if only those with problems are.
-func (q query) page(t *softwire.Snapshot, problems Problems) (page api.SoftwirePage, keys []softwire.Key) {
+// proportion to the page, or to what the lwB4 has if one is asked for.
+func (q query) page(t *softwire.Snapshot) (page api.SoftwirePage, keys []softwire.Key) {
 	page.Softwires = []api.Softwire{}
 	for s := range q.candidates(t) {
 		if q.ipv4.IsValid() && q.ipv4.Less(s.IPv4) {
@@ -98,18 +83,12 @@ func (q query) page(t *softwire.Snapshot, problems Problems) (page api.SoftwireP
 		if q.ipv4.IsValid() && s.IPv4 != q.ipv4 || q.after != nil && key.Compare(*q.after) <= 0 {
 			continue
 		}
-		problem := problems.Problem(key)
-		if q.problems && problem == "" {
-			continue
-		}
 		if len(keys) == q.limit {
 			page.Next = cursor(keys[len(keys)-1])
 			break
 		}
 		keys = append(keys, key)
-		row := api.FromSoftwire(s)
-		row.Problem = problem
-		page.Softwires = append(page.Softwires, row)
+		page.Softwires = append(page.Softwires, api.FromSoftwire(s))
 	}
 	return page, keys
 }

@@ -132,6 +132,12 @@ func (p *Provisioner) Subscriber(addr netip.Addr) []Lease { return p.book.Subscr
 // each once.
 func (p *Provisioner) BRs() []netip.Addr { return p.book.BRs() }
 
+// List returns the n leases with the least keys behind after that match, see
+// lease.Book.
+func (p *Provisioner) List(after softwire.Key, n int, match func(Lease) bool) []Lease {
+	return p.book.List(after, n, match)
+}
+
 // occupy makes a port set busy. The lock is held, and it is not busy yet.
 func (p *Provisioner) occupy(keys ...softwire.Key) {
 	done := make(chan struct{})

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -89,6 +88,38 @@ func (c *Client) Resync(ctx context.Context) error {
 	return err
 }
 
+// AddPool adds a pool while the router runs. It stays over restarts, until it is
+// removed.
+func (c *Client) AddPool(ctx context.Context, r PoolRequest) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, PathPoolAdd, r)
+	return err
+}
+
+// RemovePool removes a pool that AddPool added and nobody uses any more.
+func (c *Client) RemovePool(ctx context.Context, name string) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, PathPoolRemove, PoolRequest{Name: name})
+	return err
+}
+
+// DrainPool ends, or begins again, that a pool gives out and extends leases.
+func (c *Client) DrainPool(ctx context.Context, name string, drain bool) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, PathPoolDrain, PoolRequest{Name: name, Stop: !drain})
+	return err
+}
+
+// Backup writes a copy of the router's store to w, as it is at one moment.
+func (c *Client) Backup(ctx context.Context, w io.Writer) error {
+	res, err := c.do(ctx, http.MethodPost, PathBackup, nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(w, res.Body); err != nil {
+		return fmt.Errorf("%s: the backup is not complete: %w", c.at, err)
+	}
+	return nil
+}
+
 // Reload makes the router read its configuration again. The Details of the
 // *Error are what is wrong with it.
 func (c *Client) Reload(ctx context.Context) (ReloadResult, error) {
@@ -100,84 +131,89 @@ type SoftwireFilter struct {
 	IPv4     netip.Addr
 	B4       netip.Addr
 	Counters bool // ask for counters too
-	Problems bool // only those that the data plane has not taken
 }
 
 // Softwires yields the table page by page, in its stable order. It ends after
 // the first error.
 func (c *Client) Softwires(ctx context.Context, f SoftwireFilter) iter.Seq2[Softwire, error] {
-	return func(yield func(Softwire, error) bool) {
-		q := url.Values{"limit": {strconv.Itoa(MaxLimit)}}
-		if f.IPv4.IsValid() {
-			q.Set("ipv4", f.IPv4.String())
-		}
-		if f.B4.IsValid() {
-			q.Set("b4", f.B4.String())
-		}
-		if f.Counters {
-			q.Set("counters", "true")
-		}
-		if f.Problems {
-			q.Set("problems", "true")
-		}
-		for {
-			page, err := call[SoftwirePage](ctx, c, http.MethodGet, PathSoftwires+"?"+q.Encode(), nil)
-			if err != nil {
-				yield(Softwire{}, err)
-				return
-			}
-			for _, s := range page.Softwires {
-				if !yield(s, nil) {
-					return
-				}
-			}
-			if page.Next == "" {
-				return
-			}
-			q.Set("after", page.Next)
-		}
+	q := url.Values{}
+	if f.IPv4.IsValid() {
+		q.Set("ipv4", f.IPv4.String())
 	}
+	if f.B4.IsValid() {
+		q.Set("b4", f.B4.String())
+	}
+	if f.Counters {
+		q.Set("counters", "true")
+	}
+	return pages(q, func(q url.Values) ([]Softwire, string, error) {
+		page, err := call[SoftwirePage](ctx, c, http.MethodGet, PathSoftwires+"?"+q.Encode(), nil)
+		return page.Softwires, page.Next, err
+	})
 }
 
 // call makes one request and decodes its answer.
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
 	var to T
-	var in io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return to, fmt.Errorf("control request: %w", err)
-		}
-		in = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, in)
+	res, err := c.do(ctx, method, path, body)
 	if err != nil {
-		return to, fmt.Errorf("control request: %w", err)
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return to, c.failure(err)
+		return to, err
 	}
 	defer res.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(res.Body, MaxAnswer+1))
+	data, err := c.read(res.Body)
 	if err != nil {
-		return to, c.failure(err)
-	}
-	if len(data) > MaxAnswer {
-		return to, fmt.Errorf("%s: the answer is larger than %d bytes", c.at, MaxAnswer)
-	}
-	if res.StatusCode != http.StatusOK {
-		e := &Error{}
-		if err := json.Unmarshal(data, e); err != nil || e.Message == "" {
-			e.Message = fmt.Sprintf("the router answers %q", res.Status)
-		}
-		e.Status = res.StatusCode
-		return to, e
+		return to, err
 	}
 	if err := json.Unmarshal(data, &to); err != nil {
 		return to, fmt.Errorf("%s: the answer is not understood: %w", c.at, err)
 	}
 	return to, nil
+}
+
+// do makes one request. An answer but 200 is an *Error.
+func (c *Client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var in io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("control request: %w", err)
+		}
+		in = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, in)
+	if err != nil {
+		return nil, fmt.Errorf("control request: %w", err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.failure(err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
+	defer res.Body.Close()
+	data, err := c.read(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	e := &Error{}
+	if err := json.Unmarshal(data, e); err != nil || e.Message == "" {
+		e.Message = fmt.Sprintf("the router answers %q", res.Status)
+	}
+	e.Status = res.StatusCode
+	return nil, e
+}
+
+// read reads an answer that is to be held in memory.
+func (c *Client) read(body io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(body, MaxAnswer+1))
+	if err != nil {
+		return nil, c.failure(err)
+	}
+	if len(data) > MaxAnswer {
+		return nil, fmt.Errorf("%s: the answer is larger than %d bytes", c.at, MaxAnswer)
+	}
+	return data, nil
 }
 
 // failure puts what went wrong below HTTP into an operator's words.

@@ -13,6 +13,22 @@
 //	POST /v1/reload     ReloadResult
 //	POST /v1/resync     {}: reads the data plane back and mends it
 //
+// A router that lends port sets has besides
+//
+//	GET  /v1/leases            LeasePage; ?subscriber= ?ipv4= ?pool= ?mechanism= ?state= ?after= ?limit=
+//	POST /v1/leases/offer      LeaseRequest -> Lease, and nothing is changed
+//	POST /v1/leases/acquire    LeaseRequest -> Lease, durable and programmed
+//	POST /v1/leases/renew      LeaseRequest -> Lease
+//	POST /v1/leases/release    LeaseRequest -> {}
+//	POST /v1/leases/remove     RemoveRequest -> Lease
+//	POST /v1/leases/move       MoveRequest -> Lease
+//	POST /v1/leases/reserve    LeaseRequest -> Lease
+//	POST /v1/leases/unreserve  Key -> Lease
+//	POST /v1/pools/add         PoolRequest -> {}
+//	POST /v1/pools/remove      PoolRequest -> {}
+//	POST /v1/pools/drain       PoolRequest -> {}
+//	POST /v1/backup            the store as a file for restore
+//
 // Every answer but 200 has an Error as its body. Keys are leaf names of
 // RFC 8676 where it has one. Times are RFC 3339, PSIDs right-justified.
 package api

@@ -20,12 +20,26 @@ const (
 	PathTrace     = "/v1/trace"
 	PathReload    = "/v1/reload"
 	PathResync    = "/v1/resync"
+
+	PathLeases         = "/v1/leases"
+	PathLeaseOffer     = "/v1/leases/offer"
+	PathLeaseAcquire   = "/v1/leases/acquire"
+	PathLeaseRenew     = "/v1/leases/renew"
+	PathLeaseRelease   = "/v1/leases/release"
+	PathLeaseRemove    = "/v1/leases/remove"
+	PathLeaseMove      = "/v1/leases/move"
+	PathLeaseReserve   = "/v1/leases/reserve"
+	PathLeaseUnreserve = "/v1/leases/unreserve"
+	PathPoolAdd        = "/v1/pools/add"
+	PathPoolRemove     = "/v1/pools/remove"
+	PathPoolDrain      = "/v1/pools/drain"
+	PathBackup         = "/v1/backup"
 )
 
 // Limits of the API.
 const (
-	DefaultLimit = 1000    // softwires of a page if none is asked for
-	MaxLimit     = 10_000  // softwires of a page
+	DefaultLimit = 1000    // items of a page if none is asked for
+	MaxLimit     = 10_000  // items of a page
 	MaxRequest   = 1 << 18 // bytes of a request's body
 	MaxAnswer    = 1 << 24 // bytes of an answer's body
 	MaxPacket    = 65_575  // bytes of a packet to trace: 40 and the largest payload
@@ -76,8 +90,6 @@ type Softwire struct {
 	PSID       uint16     `json:"psid"`
 	B4         netip.Addr `json:"binding-ipv6info"` // always an address
 	BR         netip.Addr `json:"br-ipv6-addr"`
-	// Problem is why the data plane has not taken it.
-	Problem string `json:"problem,omitempty"`
 	// ToB4 and FromB4 are there if counters were asked for and the data plane
 	// counts for single softwires, or for the IPv4 address with all that share it:
 	// CountersOf is softwire or address then.
@@ -155,6 +167,33 @@ type Pool struct {
 	// softwires are on its addresses.
 	Capacity  uint64 `json:"capacity"`
 	Softwires int    `json:"softwires"`
+	// Leases are there if the router lends port sets.
+	Leases *PoolLeases `json:"leases,omitempty"`
+}
+
+// PoolLeases is how much of a pool is lent.
+type PoolLeases struct {
+	Mechanisms []string `json:"mechanisms"` // that may draw from it
+	Draining   bool     `json:"draining,omitempty"`
+	Lendable   int      `json:"lendable"` // port sets that may be lent
+	Fresh      int      `json:"fresh"`    // of those, never used
+	Bound      int      `json:"bound"`
+	Leaving    int      `json:"leaving"`
+	Resting    int      `json:"resting"`
+	Reserved   int      `json:"reserved"` // whatever their state
+}
+
+// PoolRequest is a pool to add while the router runs, to remove, or to drain.
+type PoolRequest struct {
+	Name string `json:"name"`
+	// The rest is for adding.
+	Prefixes   []netip.Prefix `json:"prefixes,omitempty"`
+	PSIDOffset uint8          `json:"psid-offset,omitempty"`
+	PSIDLen    uint8          `json:"psid-len,omitempty"`
+	BR         netip.Addr     `json:"br-ipv6-addr,omitzero"`
+	Mechanisms []string       `json:"mechanisms,omitempty"`
+	// Stop ends a drain.
+	Stop bool `json:"stop,omitempty"`
 }
 
 // TraceRequest asks what would happen to a packet.
@@ -188,8 +227,36 @@ type Error struct {
 	// Status is the HTTP status.
 	Status  int    `json:"-"`
 	Message string `json:"message"`
+	// Code tells programs what is wrong, where they can do something about it;
+	// see the Code constants.
+	Code Code `json:"code,omitempty"`
 	// Details are single problems, such as the lines of a bad configuration.
 	Details []string `json:"details,omitempty"`
+}
+
+// Code is why a request about leases failed. It is an error, for errors.Is with
+// an *Error.
+type Code string
+
+// The codes.
+const (
+	CodeExhausted     Code = "exhausted"      // no port set is left
+	CodeQuota         Code = "quota"          // the subscriber has as many as it may have
+	CodeMechanism     Code = "mechanism"      // not of this pool, or not of this subscriber
+	CodeTaken         Code = "taken"          // the port set is somebody else's
+	CodeUnknown       Code = "unknown"        // no such lease or pool
+	CodeInvalid       Code = "invalid"        // not a possible request
+	CodeNotProgrammed Code = "not-programmed" // durable, not in the data plane yet: ask again
+	CodeStorage       Code = "storage"        // cannot be made durable now
+)
+
+// Error is the code.
+func (c Code) Error() string { return string(c) }
+
+// Is reports whether target is e's Code.
+func (e *Error) Is(target error) bool {
+	c, ok := target.(Code)
+	return ok && c == e.Code
 }
 
 // Error is the message.
