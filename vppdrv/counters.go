@@ -4,8 +4,10 @@ import (
 	"context"
 	"iter"
 	"net/netip"
+	"slices"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/forwarder"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/vppdrv/plan"
 	"github.com/lwaftr/lw4o6/vppdrv/stats"
@@ -33,6 +35,16 @@ func (p *slowPath) events() []dataplane.Event {
 			Meaning: "ICMPv4 errors of VPP that were not sent on, because of a limit or of what they are about",
 		},
 	}
+}
+
+// Events are those that Counters has and a forwarder has not, without packets.
+func Events() []dataplane.Event {
+	shared := make(map[string]bool)
+	for e := range forwarder.Events {
+		shared[e.String()] = true
+	}
+	all := slices.Concat(stats.Events(), new(slowPath).events())
+	return slices.DeleteFunc(all, func(e dataplane.Event) bool { return shared[e.Name] })
 }
 
 // books are what counters have to remember.

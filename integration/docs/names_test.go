@@ -13,8 +13,10 @@ import (
 
 	"github.com/lwaftr/lw4o6/plugin"
 	"github.com/lwaftr/lw4o6/plugin/config"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/forwarder"
 	"github.com/lwaftr/lw4o6/plugin/forwarder/netio"
+	"github.com/lwaftr/lw4o6/vppdrv"
 )
 
 // TestCounters: the tables list every event of the forwarder with its meaning,
@@ -42,6 +44,30 @@ func TestCounters(t *testing.T) {
 	}
 }
 
+// TestVPPCounters is the same for the counters that only VPP has.
+func TestVPPCounters(t *testing.T) {
+	p := load(t, vppPage)
+	type row struct{ Name, Meaning string }
+	for _, tt := range []struct {
+		head string
+		drop bool
+	}{{"Drop counter of VPP", true}, {"Counter of VPP", false}} {
+		var got, want []row
+		names, meanings := p.column(tt.head)
+		for i := range names {
+			got = append(got, row{names[i], meanings[i]})
+		}
+		for _, e := range vppdrv.Events() {
+			if e.Drop == tt.drop {
+				want = append(want, row{e.Name, e.Meaning})
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("docs/%s, table %q: -code +page:\n%s", p.name, tt.head, diff)
+		}
+	}
+}
+
 // TestDeviceCounters is the same for the causes of package netio.
 func TestDeviceCounters(t *testing.T) {
 	p := load(t, forwardingPage)
@@ -57,7 +83,7 @@ func TestDeviceCounters(t *testing.T) {
 
 // TestNames: every counter and key that a page names exists.
 func TestNames(t *testing.T) {
-	for _, name := range []string{runningPage, forwardingPage} {
+	for _, name := range []string{runningPage, forwardingPage, vppPage} {
 		p := load(t, name)
 		checked, problems := unknownNames(p)
 		if checked < 10 {
@@ -93,7 +119,7 @@ func unknownNames(p page) (checked int, problems []string) {
 				return true
 			}
 		}
-		return false
+		return slices.ContainsFunc(vppdrv.Events(), func(e dataplane.Event) bool { return e.Name == name })
 	}
 	for _, s := range p.spans {
 		var known bool

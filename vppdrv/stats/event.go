@@ -21,6 +21,15 @@ func (e event) counted(packets uint64) dataplane.Event {
 // errorPrefix is what the names of error counters begin with.
 const errorPrefix = "/err/"
 
+// Events are what a Reading has, in its order, without packets.
+func Events() []dataplane.Event {
+	var all []dataplane.Event
+	for _, e := range events() {
+		all = append(all, e.counted(0))
+	}
+	return all
+}
+
 // events are what is read, in the order in which it is shown.
 func events() []event {
 	return append(drops(), others()...)
