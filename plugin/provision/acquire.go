@@ -75,10 +75,7 @@ func (p *Provisioner) tryGrant(ctx context.Context, q Request, decide func(Reque
 	case !g.Lease.Expires.IsZero() && !g.Lease.Expires.After(now):
 		// It was not extended, so it has to go before there can be another one.
 		p.mu.Unlock()
-		if err := p.end(ctx, key, ending{kind: history.Expired}); !errors.Is(err, ErrUnknown) {
-			return Lease{}, true, err
-		}
-		return Lease{}, true, nil
+		return Lease{}, true, p.end(ctx, g.Lease, ending{kind: history.Expired})
 	case unconfirmed || !p.ready():
 		p.mu.Unlock()
 		return p.confirm(ctx, g)

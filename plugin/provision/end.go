@@ -31,16 +31,21 @@ func (p *Provisioner) Release(ctx context.Context, q Request) error {
 	if err != nil {
 		return err
 	}
-	return p.end(ctx, l.Key(), ending{kind: history.Released})
+	return p.end(ctx, l, ending{kind: history.Released})
 }
 
 // Remove is Release of a port set, whoever holds it, by an operator who says why.
 func (p *Provisioner) Remove(ctx context.Context, key softwire.Key, reason string) error {
-	return p.end(ctx, key, ending{kind: history.Removed, reason: reason})
+	l, ok := p.book.Get(key)
+	if !ok {
+		return fmt.Errorf("%s: %w", key, ErrUnknown)
+	}
+	return p.end(ctx, l, ending{kind: history.Removed, reason: reason})
 }
 
-// end ends a lease.
-func (p *Provisioner) end(ctx context.Context, key softwire.Key, why ending) error {
+// end ends a lease, unless it has ended already.
+func (p *Provisioner) end(ctx context.Context, l Lease, why ending) error {
+	key := l.Key()
 	for {
 		p.mu.Lock()
 		done, busy := p.busy[key]
@@ -52,14 +57,15 @@ func (p *Provisioner) end(ctx context.Context, key softwire.Key, why ending) err
 			return err
 		}
 	}
-	l, ok := p.book.Get(key)
+	now, ok := p.book.Get(key)
 	switch {
-	case ok && l.State == lease.Resting:
+	// Somebody else may have the port set by now.
+	case !ok || now.State == lease.Resting || now.Subscriber != l.Subscriber || now.Number != l.Number:
 		p.mu.Unlock()
 		return nil
-	case !ok || l.State == lease.Bound && !p.leave(key, why):
+	case now.State == lease.Bound && !p.leave(key, why):
 		p.mu.Unlock()
-		return fmt.Errorf("%s: %w", key, ErrUnknown)
+		return fmt.Errorf("%s: %w among leases: it is of the configuration", key, ErrUnknown)
 	}
 	p.occupy(key)
 	p.mu.Unlock()

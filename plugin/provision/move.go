@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/lease"
@@ -19,13 +20,14 @@ func (p *Provisioner) Move(ctx context.Context, key softwire.Key, q Request) (Le
 	return p.change(ctx, key, func(now time.Time) (lease.Grant, error) { return p.book.Move(key, q, now) })
 }
 
-// Moved says that the holder of a moved lease knows of its new one, so that the
-// old one can end. The error wraps ErrUnknown.
-func (p *Provisioner) Moved(key softwire.Key) error {
+// Moved says that the holder of a lease that was moved knows of its new one, so
+// that this one can end. The error wraps ErrUnknown.
+func (p *Provisioner) Moved(from Lease) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l, ok := p.book.Get(key); !ok || !l.Moved || !p.leave(key, ending{kind: history.Moved}) {
-		return ErrUnknown
+	l, ok := p.book.Get(from.Key())
+	if !ok || !l.Moved || l.Subscriber != from.Subscriber || !p.leave(l.Key(), ending{kind: history.Moved}) {
+		return fmt.Errorf("%s: %w: it was not moved", from.Key(), ErrUnknown)
 	}
 	return nil
 }

@@ -146,7 +146,7 @@ func TestStorageFails(t *testing.T) {
 		d.record.set(func(r *record) { r.failCommit = nil })
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if stored, _ := d.stored(l.Key()); stored.State != lease.Resting || !stored.Until.After(time.Now()) {
+		if stored, _ := d.stored(d.p, l.Key()); stored.State != lease.Resting || !stored.Until.After(time.Now()) {
 			t.Errorf("the hold-down is not durable: %+v", stored)
 		}
 	})
@@ -199,7 +199,7 @@ func TestExhausted(t *testing.T) {
 		for i := range 60 {
 			l, err := d.p.Acquire(t.Context(), request(i))
 			if err == nil {
-				d.acknowledged(l)
+				d.acknowledged(d.p, l)
 				granted++
 			} else if !errors.Is(err, ErrExhausted) {
 				t.Fatal(err)
@@ -287,7 +287,7 @@ func TestMove(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.acknowledged(to)
+		d.acknowledged(d.p, to)
 		if _, both := d.dp.Held()[from.Key()]; !both || to.Pool != "b" {
 			t.Errorf("moved to %+v; the old one is still there: %t", to, both)
 		}
@@ -306,14 +306,14 @@ func TestMove(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.p.Moved(to.Key()); err != nil {
+		if err := d.p.Moved(to); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
 		if held := d.dp.Held(); len(held) != 1 || held[back.Key()] != back.Softwire {
 			t.Errorf("the data plane holds %v", held)
 		}
-		if err := d.p.Moved(to.Key()); !errors.Is(err, ErrUnknown) {
+		if err := d.p.Moved(to); !errors.Is(err, ErrUnknown) {
 			t.Errorf("told twice: %v", err)
 		}
 	})

@@ -137,25 +137,25 @@ func (d *deck) acquire(q Request) Lease {
 	if err != nil {
 		d.Fatal(err)
 	}
-	d.acknowledged(l)
+	d.acknowledged(d.p, l)
 	return l
 }
 
 // acknowledged requires what I2 says of a lease at the moment it is granted.
-func (d *deck) acknowledged(l Lease) {
+func (d *deck) acknowledged(p *Provisioner, l Lease) {
 	d.Helper()
 	if got, ok := d.dp.Held()[l.Key()]; !ok || got != l.Softwire {
 		d.Errorf("%s was granted and is not programmed: %s", l.Softwire, got)
 	}
-	stored, ok := d.stored(l.Key())
+	stored, ok := d.stored(p, l.Key())
 	if !ok || stored.Subscriber != l.Subscriber || stored.State != lease.Bound || stored.Horizon.Before(l.Expires) {
 		d.Errorf("%s was granted until %s and is not durable: %+v", l.Softwire, l.Expires, stored)
 	}
 }
 
-func (d *deck) stored(key softwire.Key) (Lease, bool) {
+func (d *deck) stored(p *Provisioner, key softwire.Key) (Lease, bool) {
 	d.Helper()
-	for l, err := range d.store.Leases(context.Background()) {
+	for l, err := range p.store.Leases(context.Background()) {
 		if err != nil {
 			d.Fatal(err)
 		}
