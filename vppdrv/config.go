@@ -59,6 +59,9 @@ type Config struct {
 	// Unresponsive how long it may leave that without an answer.
 	PingInterval time.Duration `yaml:"ping-interval"`
 	Unresponsive time.Duration `yaml:"unresponsive"`
+	// ProbeTimeout is how long VPP may leave packets that were sent through it,
+	// and questions, without an answer before it counts as not forwarding.
+	ProbeTimeout time.Duration `yaml:"probe-timeout"`
 	// RetryMin is the pause before the second attempt to connect; it doubles
 	// with each, up to RetryMax.
 	RetryMin time.Duration `yaml:"retry-min"`
@@ -87,7 +90,7 @@ func DefaultConfig() Config {
 		Tables:   0x6c770000, // "lw"
 		Fill:     10, ScriptLines: 256, ExceptionRate: 10_000,
 		CallTimeout:  10 * time.Second,
-		PingInterval: time.Second, Unresponsive: 15 * time.Second,
+		PingInterval: time.Second, Unresponsive: 15 * time.Second, ProbeTimeout: 3 * time.Second,
 		RetryMin: 100 * time.Millisecond, RetryMax: 5 * time.Second,
 		Forwarding: forwarder.DefaultConfig(),
 	}
@@ -140,6 +143,7 @@ func (c Config) Validate() error {
 		value time.Duration
 	}{
 		{"call-timeout", c.CallTimeout}, {"ping-interval", c.PingInterval}, {"unresponsive", c.Unresponsive},
+		{"probe-timeout", c.ProbeTimeout},
 		{"retry-min", c.RetryMin}, {"retry-max", c.RetryMax},
 	} {
 		check(d.value >= time.Millisecond && d.value <= time.Hour, d.key, "%s is not between 1ms and 1h", d.value)

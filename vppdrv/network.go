@@ -64,6 +64,10 @@ func (s *session) configure(ctx context.Context, n dataplane.Network) error {
 	if err := s.removePools(ctx, pools); err != nil {
 		return err
 	}
+	s.probed.Store(nil)
+	if len(n.BRs) > 0 {
+		s.probed.Store(&br)
+	}
 	s.driver.network = dataplane.Network{Pools: slices.Collect(maps.Keys(pools)), BRs: slices.Clone(n.BRs)}
 	return s.driver.slow.forwarder.Configure(ctx, s.driver.network)
 }
@@ -102,20 +106,31 @@ func (s *session) configureBRs(ctx context.Context, brs []netip.Addr) error {
 
 // addPools makes the domains of pools, and then the routes to them.
 func (s *session) addPools(ctx context.Context, pools map[netip.Prefix]bool, br netip.Addr) error {
-	if err := s.spare(ctx, len(pools)); err != nil {
+	if err := s.spare(ctx, len(pools)+1); err != nil {
+		return err
+	}
+	if err := s.addPool(ctx, plan.Probe(), br); err != nil {
 		return err
 	}
 	for p := range pools {
-		step, err := s.model.AddPool(p, br)
-		if err != nil {
+		if err := s.addPool(ctx, p, br); err != nil {
 			return err
-		}
-		if err := s.executeOne(ctx, step); err != nil {
-			return fmt.Errorf("pool %s: %w", p, err)
 		}
 		if err := s.topology.AddPool(ctx, p); err != nil {
 			return fmt.Errorf("pool %s: %w", p, err)
 		}
+	}
+	return nil
+}
+
+// addPool makes the domain of a pool.
+func (s *session) addPool(ctx context.Context, p netip.Prefix, br netip.Addr) error {
+	step, err := s.model.AddPool(p, br)
+	if err == nil {
+		err = s.executeOne(ctx, step)
+	}
+	if err != nil {
+		return fmt.Errorf("pool %s: %w", p, err)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 // messages are what VPP must know.
 func messages() []api.Message {
 	return append(slices.Concat(topology.Messages(), ports.Messages()),
-		&mapapi.MapDomainsGet{}, &memclnt.ControlPing{}, &vpe.ShowVersion{})
+		&mapapi.MapDomainsGet{}, &mapapi.MapParamGet{}, &memclnt.ControlPing{}, &vpe.ShowVersion{})
 }
 
 // Apply is as in dataplane.Programmer.

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
-	"go.fd.io/govpp/binapi/memclnt"
 	"go.fd.io/govpp/binapi/vpe"
 	"golang.org/x/sync/errgroup"
 
@@ -36,6 +36,8 @@ type session struct {
 	// retired are pools without a route whose domains are still there, since
 	// when.
 	retired map[netip.Prefix]time.Time
+	// probed is the BR address that probes are sent to, for whoever watches.
+	probed atomic.Pointer[netip.Addr]
 	// stale means that the model may not be what is in VPP, because an answer
 	// was lost or a script ended early.
 	stale bool
@@ -83,7 +85,11 @@ func (s *session) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.driver.open(s, lost)
+	states, err := ports.States(ctx, s.conn, s.ports)
+	if err != nil {
+		return err
+	}
+	s.driver.open(s, lost, linkDown(states))
 	defer s.driver.close(s)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.driver.slow.serve(ctx, s.punt, s.topology) })
@@ -102,16 +108,15 @@ func (s *session) end() {
 }
 
 // open makes s the session that calls use. With lost, VPP has nothing of what
-// an earlier session programmed.
-func (d *Driver) open(s *session, lost bool) {
+// an earlier session programmed; with a reason, it does not forward.
+func (d *Driver) open(s *session, lost bool, reason string) {
 	d.mu.Lock()
 	if lost || d.incarnation == 0 {
 		d.incarnation++
 	}
 	d.session = s
-	h := dataplane.Health{State: dataplane.StateUp, Incarnation: d.incarnation}
 	d.mu.Unlock()
-	d.health.set(h)
+	d.report(s, reason)
 }
 
 func (d *Driver) close(s *session) {
@@ -155,6 +160,9 @@ func (s *session) begin(ctx context.Context) (lost bool, err error) {
 	}
 	if lost {
 		s.driver.last, s.driver.network = nil, dataplane.Network{}
+	}
+	if brs := s.driver.network.BRs; len(brs) > 0 {
+		s.probed.Store(&brs[0])
 	}
 	s.model = s.driver.last
 	if err := s.read(ctx); err != nil {
@@ -282,37 +290,4 @@ func (s *session) read(ctx context.Context) error {
 // run executes command lines in as many scripts as it takes.
 func (s *session) run(ctx context.Context, lines []string) error {
 	return script.RunAll(ctx, s.conn, lines, s.driver.config.ScriptLines)
-}
-
-// watch asks VPP now and then whether it is there, until it is not.
-func (s *session) watch(ctx context.Context) error {
-	c := s.driver.config
-	for sleep(ctx, c.PingInterval) {
-		if err := s.ping(ctx, c.Unresponsive); err != nil && ctx.Err() == nil {
-			return err
-		}
-		s.tidy(ctx)
-	}
-	return nil
-}
-
-// tidy does what waits for its time, unless VPP is being programmed anyway.
-func (s *session) tidy(ctx context.Context) {
-	select {
-	case s.driver.programming <- struct{}{}:
-		defer func() { <-s.driver.programming }()
-	default:
-		return
-	}
-	ctx, cancel := s.limit(ctx)
-	defer cancel()
-	if err := s.retire(ctx); err != nil && ctx.Err() == nil {
-		s.driver.log.WithError(err).Warn("a pool that is gone is not out of VPP yet")
-	}
-}
-
-func (s *session) ping(ctx context.Context, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return s.conn.Invoke(ctx, &memclnt.ControlPing{}, &memclnt.ControlPingReply{})
 }

@@ -30,6 +30,8 @@ type slowPath struct {
 	// Counted by the one goroutine that receives: packets that were dealt with,
 	// and of these what events say.
 	taken, unknown, unsent, errorsLimited atomic.Uint64
+	// proofs are packets that came through the topology of ours.
+	proofs atomic.Uint64
 }
 
 // noIO is for the part of a Forwarder that does not run.
@@ -117,8 +119,16 @@ func (p *slowPath) serve(ctx context.Context, socket *punt.Socket, t *topology.T
 		case err != nil:
 			return err
 		}
+		reason := t.Reason(topology.Index(index))
+		if reason != topology.Unknown {
+			p.proofs.Add(1)
+		}
+		if isProbe(reason, packet) {
+			p.taken.Add(1)
+			continue
+		}
 		buf = append(buf[:room], packet...)
-		for _, out := range p.process(time.Now(), t.Reason(topology.Index(index)), buf) {
+		for _, out := range p.process(time.Now(), reason, buf) {
 			from := ip4
 			if out.Side == dataplane.SideIPv6 {
 				from = ip6

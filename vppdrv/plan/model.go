@@ -70,11 +70,13 @@ func (m *Model) Addresses() int { return len(m.domains) }
 // Spares is the number of spare domains.
 func (m *Model) Spares() int { return len(m.spares) }
 
-// Pools returns the pools that have domains, in no order.
+// Pools returns the pools that have domains, in no order, but for Probe.
 func (m *Model) Pools() []netip.Prefix {
 	var pools []netip.Prefix
 	for p := range m.pools {
-		pools = append(pools, p)
+		if p != Probe() {
+			pools = append(pools, p)
+		}
 	}
 	return pools
 }

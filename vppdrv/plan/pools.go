@@ -27,6 +27,11 @@ func (m *Model) AddPool(pool netip.Prefix, br netip.Addr) (Step, error) {
 	return s, nil
 }
 
+// Probe is an address that is a pool without a route: a packet from Nowhere to
+// it, as if from it, is decapsulated, encapsulated again, and comes back as one
+// for nobody.
+func Probe() netip.Prefix { return netip.PrefixFrom(key(probing, 1), 32) }
+
 // RemovePool makes the domain of a pool a spare one. Its route must be gone,
 // with all packets that took it.
 func (m *Model) RemovePool(pool netip.Prefix) Step {
@@ -43,6 +48,9 @@ func (m *Model) RemovePool(pool netip.Prefix) Step {
 // from the pool's free addresses.
 func (m *Model) createPool(pool netip.Prefix, br netip.Addr, index uint32) []string {
 	nobody := m.nobody(wholeLength)
+	if pool == Probe() {
+		nobody = m.layout.Nowhere
+	}
 	return []string{
 		m.domainLine(usePool, pool, br, 0, wholeLength),
 		ruleLine(index, 0, nobody), ruleLine(index, 1, nobody),
@@ -74,6 +82,7 @@ func (m *Model) SetSpares(found []Domain) {
 const (
 	byIndex  = 0xf0000000 // 240.0.0.0/6
 	bySerial = 0xf4000000 // 244.0.0.0/6
+	probing  = 0xf8000000 // 248.0.0.0/6
 	keyBits  = 26
 )
 

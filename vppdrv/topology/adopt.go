@@ -34,6 +34,7 @@ func Adopt(ctx context.Context, conn api.Connection, c Config) (*Topology, error
 	t.gates = v.gates(v.nextKnown)
 	t.findTables(v)
 	t.findDetours(v)
+	t.explain()
 	if v.err != nil {
 		return nil, fmt.Errorf("reading the topology in VPP: %w", v.err)
 	}

@@ -51,7 +51,7 @@ type Reassembly struct {
 }
 
 // version changes with what is made of a Config.
-const version = 3
+const version = 4
 
 // mark tells topologies for different Configs apart.
 func (c Config) mark() string {

@@ -3,7 +3,6 @@ package topology
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 )
 
 // detours are tables that lead the packets of single addresses to the control
@@ -103,25 +102,4 @@ func (t *Topology) Detour(add bool, ip netip.Addr) []string {
 		session{fields: detour4(ip), next: t.gates.punt4, advance: puntBack}.line(add, t.detours.ip4.index),
 		session{fields: detour6(ip), next: t.gates.punt6, advance: puntBack}.line(add, t.detours.ip6.index),
 	}
-}
-
-// detoured returns why a packet was punted that came from where detours begin.
-func (t *Topology) detoured(index Index) Reason {
-	switch {
-	case index == t.loops[encap]:
-		return Puzzle
-	case index == t.loops[hairpin]:
-		return Expired
-	case slices.ContainsFunc(t.decaps(), func(i Index) bool { return i == index }):
-		return Tunnel
-	}
-	return Unknown
-}
-
-func (t *Topology) decaps() []Index {
-	var all []Index
-	for _, l := range t.brs {
-		all = append(all, l.index)
-	}
-	return all
 }

@@ -56,6 +56,7 @@ func (t *Topology) AddBR(ctx context.Context, br netip.Addr) error {
 		return fmt.Errorf("BR address %s: %w", br, v.err)
 	}
 	t.brs[br] = l
+	t.explain()
 	return nil
 }
 
@@ -92,5 +93,6 @@ func (t *Topology) RemoveBR(ctx context.Context, br netip.Addr) error {
 		return fmt.Errorf("BR address %s: %w", br, v.err)
 	}
 	delete(t.brs, br)
+	t.explain()
 	return nil
 }

@@ -38,16 +38,24 @@ const (
 	HairpinNobody
 )
 
-// Reason returns why a packet was punted that an interface punted.
-func (t *Topology) Reason(index Index) Reason {
+// Reason returns why a packet was punted that an interface punted. It may be
+// called at any time.
+func (t *Topology) Reason(index Index) Reason { return (*t.reasons.Load())[index] }
+
+// explain makes known to Reason the interfaces that there are.
+func (t *Topology) explain() {
+	all := make(map[Index]Reason)
 	for r, reason := range map[role]Reason{
 		puzzles: Puzzle, expired: Expired, errors4: Error, pcp: PCP, icmp6: ICMP6, nobody: Nobody, hairpinNobody: HairpinNobody,
+		// Where detours begin.
+		encap: Puzzle, hairpin: Expired,
 	} {
-		if t.loops[r] == index {
-			return reason
-		}
+		all[t.loops[r]] = reason
 	}
-	return t.detoured(index)
+	for _, l := range t.brs {
+		all[l.index] = Tunnel
+	}
+	t.reasons.Store(&all)
 }
 
 // Counted are interfaces of which what came in says something.

@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 
 	"go.fd.io/govpp/api"
+
+	"github.com/lwaftr/lw4o6/vppdrv/plan"
 )
 
 // Topology is what is ours in one VPP, around its MAP plugin.
@@ -18,6 +21,8 @@ type Topology struct {
 	gates   gates
 	tables  decapIndexes
 	detours detours
+	// reasons are read while BR addresses come and go.
+	reasons atomic.Pointer[map[Index]Reason]
 	whole   string // VPP's name of the interface for whole addresses
 	nowhere netip.Addr
 }
@@ -51,6 +56,7 @@ func Build(ctx context.Context, conn api.Connection, c Config) (*Topology, error
 	t.makeRoutes(v)
 	t.setParameters(v)
 	t.whole = v.nameOf(t.loops[whole])
+	t.explain()
 	// Whoever finds this tag finds all the rest.
 	v.do("tag", func() error { return v.setTag(t.loops[encap], t.completeTag()) })
 	if v.err != nil {
@@ -158,6 +164,7 @@ var (
 func (t *Topology) makeRoutes(v *vpp) {
 	c := t.config
 	v.route(true, c.table(tableInside), all4, into(t.loops[inside]))
+	v.route(true, c.table(tableInside), plan.Probe(), into(t.loops[hairpin]))
 	v.route(true, c.table(tableErrors), all4, into(t.loops[errors4]))
 	v.route(true, c.table(tableHairpinErrors), all4, into(t.loops[errors4]))
 	v.route(true, c.table(tablePuzzles), all4, into(t.loops[puzzles]))

@@ -132,6 +132,20 @@ func (v *VPP) waitReady() error {
 // Kill ends VPP at once, as a crash would.
 func (v *VPP) Kill() { v.end(syscall.SIGKILL) }
 
+// Await waits until VPP ends because of something that the test did to it.
+func (v *VPP) Await() {
+	v.t.Helper()
+	v.ending = true
+	select {
+	case <-v.exited:
+	case <-time.After(stopTimeout):
+		v.t.Errorf("VPP goes on")
+		v.signal(syscall.SIGKILL)
+		<-v.exited
+	}
+	v.disconnect()
+}
+
 // Stop ends VPP in order.
 func (v *VPP) Stop() { v.end(syscall.SIGTERM) }
 
@@ -162,6 +176,11 @@ func (v *VPP) end(s syscall.Signal) {
 		v.signal(syscall.SIGKILL)
 		<-v.exited
 	}
+	v.disconnect()
+}
+
+// disconnect ends the client that CLI uses.
+func (v *VPP) disconnect() {
 	if v.client != nil {
 		v.client.Disconnect()
 		v.client = nil

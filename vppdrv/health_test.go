@@ -1,0 +1,223 @@
+package vppdrv
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.fd.io/govpp/binapi/ip"
+	"go.fd.io/govpp/binapi/ip_types"
+	"golang.org/x/sys/unix"
+
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/vppdrv/ports"
+	"github.com/lwaftr/lw4o6/vppdrv/vppapi"
+	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
+)
+
+// becomes waits for a state and returns the health.
+func (b *bench) becomes(t *testing.T, known dataplane.Health, state dataplane.State) dataplane.Health {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	h := known
+	for h.State != state {
+		var err error
+		if h, err = b.WaitHealth(ctx, h); err != nil {
+			t.Fatalf("not %s: %v; last %+v", state, err, b.health.get())
+		}
+	}
+	return h
+}
+
+// watchful makes the driver look often.
+func watchful(c *Config) {
+	c.PingInterval, c.ProbeTimeout = 10*time.Millisecond, time.Second
+}
+
+// TestLinkDown: without a link to one side VPP does not forward, and is
+// programmed all the same.
+func TestLinkDown(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		watchful(c)
+		c.Interfaces = Interfaces{IPv4: []ports.Config{{Name: "host-vpp0"}}, IPv6: []ports.Config{{Name: "host-vpp1"}}}
+	})
+	known := b.up(t)
+	if err := b.Configure(t.Context(), network()); err != nil {
+		t.Fatal(err)
+	}
+	for side, port := range b.ports {
+		b.vpp.CLI("set interface state %s down", port.Interface)
+		h := b.becomes(t, known, dataplane.StateDown)
+		if h.Incarnation != known.Incarnation || !strings.Contains(h.Reason, port.Interface) || !strings.Contains(h.Reason, side.String()) {
+			t.Errorf("%s down: %+v", port.Interface, h)
+		}
+		apply(t, b, puts(table(10)))
+		b.vpp.CLI("set interface state %s up", port.Interface)
+		if known = b.becomes(t, h, dataplane.StateUp); known.Reason != "" || known.Incarnation != h.Incarnation {
+			t.Errorf("%s up: %+v", port.Interface, known)
+		}
+	}
+}
+
+// TestProbe: a VPP that answers and does not forward is found out, on either
+// data plane configuration and with workers.
+func TestProbe(t *testing.T) {
+	for name, test := range map[string]struct {
+		on     vpptest.Config
+		change func(*Config)
+	}{
+		"plain":           {change: func(*Config) {}},
+		"a worker":        {on: vpptest.Config{Workers: 1}, change: func(*Config) {}},
+		"no hairpin":      {change: func(c *Config) { c.Forwarding.Hairpin = false }},
+		"nobody answered": {change: func(c *Config) { c.Forwarding.ICMPv4.Unreachable = false }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBenchOn(t, test.on, func(c *Config) { watchful(c); test.change(c) })
+			known := b.up(t)
+			if err := b.Configure(t.Context(), network()); err != nil {
+				t.Fatal(err)
+			}
+			b.proofs(t, 3)
+			block := b.blockade(t)
+			block(true)
+			h := b.becomes(t, known, dataplane.StateDown)
+			if h.Incarnation != known.Incarnation || !strings.Contains(h.Reason, "probes") {
+				t.Errorf("without a way through: %+v", h)
+			}
+			block(false)
+			if h = b.becomes(t, h, dataplane.StateUp); h.Incarnation != known.Incarnation {
+				t.Errorf("with a way through: %+v", h)
+			}
+			c, err := b.Counters(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Encapsulated.Packets+c.Decapsulated.Packets+c.Hairpinned.Packets > 0 {
+				t.Errorf("probes count as traffic: %+v", c)
+			}
+		})
+	}
+}
+
+// proofs waits until n more probes came through.
+func (b *bench) proofs(t *testing.T, n uint64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for before := b.slow.proofs.Load(); b.slow.proofs.Load() < before+n; {
+		if !sleep(ctx, time.Millisecond) {
+			t.Fatalf("no probe comes back; health %+v", b.health.get())
+		}
+	}
+}
+
+// blockade returns what makes VPP drop packets to the first BR address, and end
+// it.
+func (b *bench) blockade(t *testing.T) (block func(bool)) {
+	t.Helper()
+	conn, err := vppapi.Dial(t.Context(), b.config.API, "blockade")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- conn.Run(context.Background()) }()
+	t.Cleanup(func() { conn.Close(); <-done })
+	routes := ip.NewServiceClient(conn)
+	prefix := ip_types.NewPrefix(net.IPNet{IP: br1.AsSlice(), Mask: net.CIDRMask(128, 128)})
+	found, err := routes.IPRouteLookup(t.Context(), &ip.IPRouteLookup{Exact: 1, Prefix: prefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(on bool) {
+		_, err := routes.IPRouteAddDel(t.Context(), &ip.IPRouteAddDel{IsAdd: !on, Route: found.Route})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWorkerHangs: a worker that hangs does not go unnoticed although VPP's main
+// thread answers.
+func TestWorkerHangs(t *testing.T) {
+	b := newBenchOn(t, vpptest.Config{Workers: 1}, func(c *Config) { c.PingInterval = 10 * time.Millisecond })
+	known := b.up(t)
+	if err := b.Configure(t.Context(), network()); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, b, puts(table(100)))
+	thaw := freeze(t, thread(t, b.vpp.PID(), "vpp_wk_0"))
+	h := b.becomes(t, known, dataplane.StateDown)
+	if h.Reason == "" {
+		t.Errorf("health %+v", h)
+	}
+	thaw()
+	b.vpp.Await()
+	b.vpp.Restart()
+	b.restarted()
+	b.newIncarnation(t, known)
+	if err := b.Configure(t.Context(), network()); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, b, puts(table(100)))
+	if got := read(t, b); !maps.Equal(got, byKey(table(100))) {
+		t.Errorf("read back %d softwires", len(got))
+	}
+}
+
+// thread is the number of a thread by its name.
+func thread(t *testing.T, pid int, name string) int {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		comm, err := os.ReadFile(filepath.Join(task, "comm"))
+		if err == nil && strings.TrimSpace(string(comm)) == name {
+			id, err := strconv.Atoi(filepath.Base(task))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return id
+		}
+	}
+	t.Fatalf("process %d has no thread %s", pid, name)
+	return 0
+}
+
+// freeze stops a thread, and no other one of its process, until thaw.
+func freeze(t *testing.T, id int) (thaw func()) {
+	t.Helper()
+	frozen, let, done := make(chan error), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		// The thread that traces lets go when it ends, with this goroutine.
+		runtime.LockOSThread()
+		err := unix.PtraceSeize(id)
+		if err == nil {
+			err = unix.PtraceInterrupt(id)
+		}
+		if err == nil {
+			_, err = unix.Wait4(id, nil, unix.WALL, nil)
+		}
+		frozen <- err
+		<-let
+	}()
+	if err := <-frozen; err != nil {
+		close(let)
+		t.Fatalf("freezing thread %d: %v", id, err)
+	}
+	return func() {
+		close(let)
+		<-done
+	}
+}
