@@ -16,12 +16,15 @@ const (
 	forwardingPage = "forwarding.md"
 	lwb4Page       = "lwb4.md"
 	vppPage        = "vpp.md"
+	operationsPage = "operations.md"
 )
 
-func pages() []string { return []string{runningPage, forwardingPage, lwb4Page, vppPage} }
+func pages() []string {
+	return []string{runningPage, forwardingPage, lwb4Page, vppPage, operationsPage}
+}
 
 // playedPages are those whose commands are run in order, see TestPlay.
-func playedPages() []string { return []string{runningPage, vppPage} }
+func playedPages() []string { return []string{runningPage, vppPage, operationsPage} }
 
 // page is one page, taken apart.
 type page struct {
