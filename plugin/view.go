@@ -84,6 +84,10 @@ func (p *Plugin) view(run *running) control.Router {
 func (v view) Status(ctx context.Context) (api.Status, error) {
 	s := v.p.stats(v.run)
 	r := s.Reconcile
+	// The reason may have changed since the state did.
+	if now, err := v.p.dp.WaitHealth(ctx, dataplane.Health{}); err == nil && now.Same(r.Health) {
+		r.Health = now
+	}
 	status := api.Status{
 		Name: s.Name, Version: v.p.version, Started: s.Started, Ready: s.Ready,
 		Dataplane: api.Dataplane{
