@@ -180,7 +180,7 @@ func (s *Set) Receive(now time.Time, from netip.AddrPort, payload []byte) error 
 		return nil
 	}
 	e, ok := s.mappings[r.Mapping.Nonce]
-	if !ok || !e.mapping.rules.Want.matches(&r) {
+	if !ok || !e.mapping.rules.Want.Matches(&r) {
 		return errUnexpected
 	}
 	if e.mapping.server == at {

@@ -18,7 +18,7 @@ func (m Mapping) Step(now time.Time, e Event) (Mapping, Action) {
 		// RFC 6887 section 8.3: what answers a request that was never sent is
 		// ignored. RFC 7488 section 3: an address that was given up for another one is not
 		// listened to.
-		if e.Server == m.server && m.phase != phaseIdle && m.rules.Want.matches(e.Response) {
+		if e.Server == m.server && m.phase != phaseIdle && m.rules.Want.Matches(e.Response) {
 			return m.answer(now, e.Response)
 		}
 	case OtherVersion:

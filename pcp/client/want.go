@@ -68,7 +68,7 @@ func (w Want) Validate() error {
 	// set (RFC 7753 section 5.2).
 	case w.Protocol == 0 && w.InternalPort != 0 && !w.portSet():
 		return fmt.Errorf("%w: port %d of all protocols without a port set", ErrWant, w.InternalPort)
-	case len(w.append(nil, netip.Addr{}, netip.AddrPort{}, false)) > pcpmsg.MaxLength:
+	case len(w.AppendRequest(nil, netip.Addr{})) > pcpmsg.MaxLength:
 		return fmt.Errorf("%w: the request has more than %d octets", ErrWant, pcpmsg.MaxLength)
 	}
 	return nil
@@ -78,7 +78,13 @@ func (w Want) Validate() error {
 // it should not for a single port.
 func (w *Want) portSet() bool { return w.Ports > 1 }
 
-// append appends the request of a client that sends from client.
+// AppendRequest appends the request for the mapping of a client that sends from
+// an address.
+func (w *Want) AppendRequest(b []byte, client netip.Addr) []byte {
+	return w.append(b, client, w.Suggested, false)
+}
+
+// append appends a request that suggests something, or a deletion.
 func (w *Want) append(b []byte, client netip.Addr, suggested netip.AddrPort, deletion bool) []byte {
 	r := pcpmsg.Request{
 		Opcode:   pcpmsg.Map,
@@ -133,9 +139,9 @@ func (w *Want) options(o pcpmsg.Options, deletion bool) pcpmsg.Options {
 	return o
 }
 
-// matches says whether a response is about this mapping: RFC 6887 section 11.4
+// Matches says whether a response is about this mapping: RFC 6887 section 11.4
 // has internal address, protocol, internal port and nonce compared.
-func (w *Want) matches(r *pcpmsg.Response) bool {
+func (w *Want) Matches(r *pcpmsg.Response) bool {
 	m := &r.Mapping
 	if r.Opcode != pcpmsg.Map || m.Nonce != w.Nonce || m.Protocol != w.Protocol || m.InternalPort != w.InternalPort {
 		return false

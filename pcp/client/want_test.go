@@ -157,7 +157,7 @@ func TestMatches(t *testing.T) {
 	} {
 		r := good
 		test.change(&r)
-		if got := test.want.matches(&r); got != test.match {
+		if got := test.want.Matches(&r); got != test.match {
 			t.Errorf("%s: matches is %v", name, got)
 		}
 	}

@@ -1,0 +1,115 @@
+package lwb4sim
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/lwaftr/lw4o6/pcp/client"
+	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
+)
+
+// lwb4 is one simulated lwB4. The fleet's mutex guards it.
+type lwb4 struct {
+	fleet  *Fleet
+	index  int
+	life   int         // how many lives it had
+	set    *client.Set // nil before it begins
+	status client.Status
+	due    time.Time // of the one alarm that counts; zero if there is none
+}
+
+// alarm has wake called at a time, and at no other; never if it is zero.
+func (b *lwb4) alarm(at time.Time) {
+	if b.due.Equal(at) {
+		return
+	}
+	if b.due = at; !at.IsZero() {
+		b.fleet.alarms.add(at, b)
+	}
+}
+
+// wake does what is due: the first time, it begins.
+func (b *lwb4) wake() {
+	f := b.fleet
+	b.due = time.Time{}
+	if b.set == nil {
+		b.begin()
+		// What a Population wants is valid, and a new set has room for it.
+		_ = b.set.Add(f.now, f.config.Population.want(b.index, b.life), true)
+	} else {
+		b.set.Wake(f.now)
+	}
+	b.alarm(b.set.Next())
+}
+
+// begin makes a client that knows nothing.
+func (b *lwb4) begin() {
+	f := b.fleet
+	p := &f.config.Population
+	// The servers and the timing were looked at by NewFleet.
+	b.set, _ = client.NewSet(client.SetConfig{
+		Servers:   []netip.AddrPort{p.server()},
+		Client:    p.client(b.index).Addr(),
+		Timing:    f.config.Timing,
+		Random:    f.random.Float64,
+		Send:      b.send,
+		Report:    b.report,
+		StateLost: func(netip.AddrPort) { f.counts.Resets++ },
+	})
+}
+
+func (b *lwb4) send(_ netip.AddrPort, request []byte) {
+	b.fleet.counts.Requests++
+	b.fleet.up.Pass(b.fleet.now, b.fleet.config.Population.packet(b.index, request))
+}
+
+func (b *lwb4) receive(d Datagram) {
+	if b.set == nil || b.set.Receive(b.fleet.now, d.From, d.Payload) != nil {
+		b.fleet.counts.Ignored++
+		return
+	}
+	b.alarm(b.set.Next())
+}
+
+// report notes a status in the counts.
+func (b *lwb4) report(_ pcpmsg.Nonce, s client.Status) {
+	c := &b.fleet.counts
+	was := b.status
+	c.Held += number(s.Held) - number(was.Held)
+	c.Refused += number(s.Err != nil) - number(was.Err != nil)
+	if was.Held && !s.Held && !s.Closed {
+		c.Lost++
+	}
+	if s.Held && was.Grant.Ports > 0 && !sameSet(s.Grant, was.Grant) {
+		c.Moved++
+	}
+	b.status = s
+}
+
+func sameSet(a, b client.Grant) bool {
+	return a.External == b.External && a.ExternalPort == b.ExternalPort && a.Ports == b.Ports
+}
+
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// restart begins another life.
+func (b *lwb4) restart() {
+	b.report(pcpmsg.Nonce{}, client.Status{Closed: true})
+	b.set = nil
+	b.life++
+}
+
+// release deletes what it holds.
+func (b *lwb4) release() error {
+	if b.set == nil {
+		b.begin()
+	}
+	err := b.set.Delete(b.fleet.now, b.fleet.config.Population.want(b.index, b.life))
+	b.alarm(b.set.Next())
+	return err
+}
