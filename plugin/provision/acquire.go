@@ -25,19 +25,21 @@ func (p *Provisioner) Offer(q Request) (Lease, error) {
 // wraps ErrExhausted, ErrQuota, ErrMechanism (also as *HeldError), ErrPool,
 // ErrInvalid, ErrStorage or ErrNotProgrammed.
 func (p *Provisioner) Acquire(ctx context.Context, q Request) (Lease, error) {
-	return p.grant(ctx, q, p.book.Acquire)
+	return p.grant(ctx, q, p.book.Acquire, p.dp.Holds)
 }
 
-// Renew extends the lease that the subscriber has. The error wraps ErrUnknown if
-// it has none, or is one of Acquire.
+// Renew extends the lease that the subscriber has, also while a data plane that
+// had it has lost it. The error wraps ErrUnknown if it has none, or is one of
+// Acquire.
 func (p *Provisioner) Renew(ctx context.Context, q Request) (Lease, error) {
-	return p.grant(ctx, q, p.book.Renew)
+	return p.grant(ctx, q, p.book.Renew, func(softwire.Softwire) bool { return p.ready() })
 }
 
-// grant gives what decide decides.
-func (p *Provisioner) grant(ctx context.Context, q Request, decide func(Request, time.Time) (lease.Grant, error)) (Lease, error) {
+// grant gives what decide decides. A lease that is there already is granted when
+// it is programmed by what holds says.
+func (p *Provisioner) grant(ctx context.Context, q Request, decide func(Request, time.Time) (lease.Grant, error), holds func(softwire.Softwire) bool) (Lease, error) {
 	for {
-		l, again, err := p.tryGrant(ctx, q, decide)
+		l, again, err := p.tryGrant(ctx, q, decide, holds)
 		if !again || err != nil {
 			return l, p.refusal(err)
 		}
@@ -49,7 +51,7 @@ func (p *Provisioner) grant(ctx context.Context, q Request, decide func(Request,
 
 // tryGrant is one try of grant. It asks for another one if something else has
 // happened to the port set meanwhile.
-func (p *Provisioner) tryGrant(ctx context.Context, q Request, decide func(Request, time.Time) (lease.Grant, error)) (l Lease, again bool, err error) {
+func (p *Provisioner) tryGrant(ctx context.Context, q Request, decide func(Request, time.Time) (lease.Grant, error), holds func(softwire.Softwire) bool) (l Lease, again bool, err error) {
 	now := p.clock.Now()
 	p.mu.Lock()
 	g, err := decide(q, now)
@@ -76,7 +78,7 @@ func (p *Provisioner) tryGrant(ctx context.Context, q Request, decide func(Reque
 		// It was not extended, so it has to go before there can be another one.
 		p.mu.Unlock()
 		return Lease{}, true, p.end(ctx, g.Lease, ending{kind: history.Expired})
-	case unconfirmed || !p.ready():
+	case unconfirmed || !holds(g.Lease.Softwire):
 		p.mu.Unlock()
 		return p.confirm(ctx, g)
 	case g.Beyond == g.Lease:

@@ -487,3 +487,30 @@ func TestUnsupported(t *testing.T) {
 		}
 	})
 }
+
+// TestHeldAgain: a lease of an earlier run is granted when the data plane has it,
+// not when everything else is there; it is renewed all the same.
+func TestHeldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		l := d.acquire(request(1))
+		d.crash()
+		d.dp.Lose()
+		d.record.set(func(r *record) { r.retryOps = errors.New("not now") })
+		d.start()
+		<-d.rec.Ready()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if got, err := d.p.Acquire(ctx, request(1)); !errors.Is(err, ErrNotProgrammed) {
+			t.Errorf("granted %+v, %v, while the data plane has nothing", got, err)
+		}
+		if _, err := d.p.Renew(t.Context(), request(1)); err != nil {
+			t.Errorf("not renewed: %v", err)
+		}
+		d.record.set(func(r *record) { r.retryOps = nil })
+		time.Sleep(time.Minute)
+		if again := d.acquire(request(1)); again.Key() != l.Key() {
+			t.Errorf("had %s, got %s", l.Key(), again.Key())
+		}
+	})
+}

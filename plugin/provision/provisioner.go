@@ -47,6 +47,7 @@ type Reconciler interface {
 	Wait(ctx context.Context, keys ...softwire.Key) error
 	Changed()
 	Ready() <-chan struct{}
+	Holds(sw softwire.Softwire) bool
 }
 
 // Store is what a Provisioner needs of package store.

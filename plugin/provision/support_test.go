@@ -174,6 +174,7 @@ type record struct {
 
 	failCommit error // nil: commits succeed
 	refuseOps  error
+	retryOps   error
 	hangApply  chan struct{} // until it is closed
 }
 
@@ -209,6 +210,9 @@ func (r *record) attach(d *deck) {
 		defer r.mu.Unlock()
 		if r.refuseOps != nil {
 			return dataplane.Result{Outcome: dataplane.Unsupported, Err: r.refuseOps}
+		}
+		if r.retryOps != nil {
+			return dataplane.Result{Outcome: dataplane.Retryable, Err: r.retryOps}
 		}
 		r.done = append(r.done, fmt.Sprintf("%s %s", op.Kind, op.Softwire.Key()))
 		return dataplane.Result{}

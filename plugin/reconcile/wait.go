@@ -137,6 +137,14 @@ func (r *Reconciler) Wait(ctx context.Context, keys ...softwire.Key) error {
 	return r.wait(ctx, want)
 }
 
+// Holds reports whether the data plane is known to hold sw, and does not wait.
+func (r *Reconciler) Holds(sw softwire.Softwire) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	final, err := r.state.verdict(sw.Key(), sw)
+	return final && err == nil
+}
+
 // Apply applies c to the table and waits for the data plane to follow. An error
 // of the table means that nothing was done; it is returned as it is. A
 // *WaitError means that the table has changed and the data plane has not, or not

@@ -57,6 +57,9 @@ func TestWait(t *testing.T) {
 			if err := n.r.Apply(t.Context(), softwire.Change{Remove: []softwire.Key{a.Key()}, Put: []softwire.Softwire{b}}); err != nil {
 				t.Error(err)
 			}
+			if n.r.Holds(a) || !n.r.Holds(b) {
+				t.Errorf("Holds: %t and %t, want the second only", n.r.Holds(a), n.r.Holds(b))
+			}
 			n.holds(b)
 		})
 	})
