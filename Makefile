@@ -4,6 +4,8 @@
 
 BUILD    := build
 FUZZTIME ?= 30s
+# How many runs `make chaos` makes.
+RUNS     ?= 20
 # The Go packages that `make test` runs: PKG=./plugin/portset/... runs fewer.
 PKG      ?= ./...
 # Further arguments for `go test`, for example RUN='-run TestHairpin -v'.
@@ -69,6 +71,11 @@ vectors: ## Run the packet cases of the folder LW4O6_VECTORS names; DATAPLANE=vp
 docs-test: ## Follow the pages of docs/: run their commands, in order, in fresh namespaces.
 	@$(NEED) $(NEED_GO) $(NEED_DOCS)
 	go test -count=1 -v $(TEST_EXEC) -run 'TestPlay|TestPrograms' ./integration/docs
+
+chaos: ## Kill the leases' keeper and fail its disk in RUNS random runs.
+	@$(NEED) $(NEED_GO)
+	@go build -o $(BUILD)/chaos ./integration/chaos
+	@$(BUILD)/chaos -runs $(RUNS)
 
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
 	@$(NEED) $(NEED_GO)

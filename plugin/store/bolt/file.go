@@ -26,8 +26,9 @@ const smallest = 4 * 4096
 // options are those of bbolt. The file that it opens goes to opened.
 func options(opened **os.File, readOnly bool) *bbolt.Options {
 	return &bbolt.Options{
-		// Not to wait for a lock: the least there is.
-		Timeout:  time.Nanosecond,
+		// Not to wait for who has the file open, but for who is about to end, or
+		// has just been forked and is about to become another program.
+		Timeout:  500 * time.Millisecond,
 		ReadOnly: readOnly,
 		// The list of free pages is made from the pages in use when the file is
 		// opened, so it cannot be damaged, and is not written each time.
