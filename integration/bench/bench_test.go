@@ -7,13 +7,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// TestBenches runs everything at a small scale: what a figure demands of its
-// packets must hold here too. The figures themselves say nothing.
+// TestBenches runs everything but VPP, which TestVPP does, at a small scale: what
+// a figure demands of its packets must hold here too. The figures themselves say
+// nothing.
 func TestBenches(t *testing.T) {
 	// The commands are not built here: the tests of package scene run them.
 	small := scale{
@@ -22,7 +24,10 @@ func TestBenches(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "build", "bench.json")
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-repeat", "1", "-bin", t.TempDir(), "-o", file}, small, benches, &out); err != nil {
+	withoutVPP := func(s scale) []bench {
+		return slices.DeleteFunc(benches(s), func(b bench) bool { return b.name == "vpp" })
+	}
+	if err := run(t.Context(), []string{"-repeat", "1", "-bin", t.TempDir(), "-o", file}, small, withoutVPP, &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	figures := readFigures(t, file)

@@ -45,6 +45,8 @@ type scale struct {
 	smallBatches int
 	tcpTime      time.Duration
 	binaries     string // the folder of lwaftr and lwb4
+	onVPP        vppScale
+	say          func(format string, args ...any) // prints a line about progress
 }
 
 // fullScale is what make bench measures.
@@ -59,6 +61,10 @@ func fullScale() scale {
 		attackBefore: 2 * time.Second, // a rate limit lets a burst pass first
 		smallBatches: 20_000,
 		tcpTime:      3 * time.Second,
+		onVPP: vppScale{
+			bindings: maxBindings, fewBindings: 16 * setsUsed, flows: 1 << 17, rateTime: 300 * time.Millisecond,
+			churnTime: 5 * time.Second, changes: 1000, load: 250_000, hugePages: true,
+		},
 	}
 }
 
@@ -71,6 +77,7 @@ func benches(s scale) []bench {
 		{"attack", s.attack},
 		{"load", s.load},
 		{"tcp", s.tcp},
+		{"vpp", s.vpp},
 	}
 }
 
@@ -91,6 +98,7 @@ func run(ctx context.Context, args []string, s scale, benches func(scale) []benc
 	if *repeat < 1 {
 		return errors.New("-repeat: at least 1")
 	}
+	s.say = func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 	h := harness{repeat: *repeat, match: match, out: out}
 	err = h.run(ctx, benches(s))
 	h.skippedLines()

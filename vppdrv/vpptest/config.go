@@ -19,6 +19,9 @@ type Config struct {
 	Heap      string
 	Statistic string // the stats segment
 	Buffers   int    // per NUMA node
+	// HugePages puts the heap and the buffers into them. The kernel must have
+	// set enough aside.
+	HugePages bool
 
 	// Plugins replaces the plugins that are loaded, by name without suffix.
 	Plugins []string
@@ -70,12 +73,16 @@ func (c Config) Startup(dir string) string {
 		exec = "exec " + c.Exec
 	}
 	line("unix { nodaemon nosyslog log %s cli-listen %s runtime-dir %s %s %s }", p.Log, p.CLI, dir, pause, exec)
+	pages := "default"
+	if c.HugePages {
+		pages = "default-hugepage"
+	}
 	// Shared memory of the API is not used, but its name must not collide.
 	line("api-segment { prefix %s }", filepath.Base(dir))
 	line("socksvr { socket-name %s }", p.API)
 	line("statseg { socket-name %s size %s page-size default }", p.Stats, cmp.Or(c.Statistic, "64M"))
-	line("memory { main-heap-size %s main-heap-page-size default }", cmp.Or(c.Heap, "512M"))
-	line("buffers { buffers-per-numa %d page-size default default data-size 2048 }", cmp.Or(c.Buffers, 8192))
+	line("memory { main-heap-size %s main-heap-page-size %s }", cmp.Or(c.Heap, "512M"), pages)
+	line("buffers { buffers-per-numa %d page-size %s default data-size 2048 }", cmp.Or(c.Buffers, 8192), pages)
 	if !c.NoPunt {
 		line("punt { socket %s }", p.Punt)
 	}

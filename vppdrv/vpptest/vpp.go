@@ -71,6 +71,9 @@ func Start(t T, c Config) *VPP {
 // PID is VPP's process id.
 func (v *VPP) PID() int { return v.cmd.Process.Pid }
 
+// Exited is closed when the process that was started last has ended.
+func (v *VPP) Exited() <-chan struct{} { return v.exited }
+
 // Restart starts VPP again, at the same paths, after Kill or Stop.
 func (v *VPP) Restart() {
 	v.t.Helper()
