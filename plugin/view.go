@@ -73,7 +73,7 @@ type view struct {
 
 func (p *Plugin) view(run *running) control.Router {
 	v := view{p, run}
-	router := control.Router{Status: v, Table: run.table, Counters: v, Tracer: v, Reloader: v, Resyncer: run.rec}
+	router := control.Router{Status: v, Table: run.table, Counters: v, Problems: v, Tracer: v, Reloader: v, Resyncer: run.rec}
 	if run.leases != nil {
 		router.Lending = &control.Lending{Leases: run.leases, Pools: p, Backup: run.store}
 	}
@@ -102,7 +102,11 @@ func (v view) Status(ctx context.Context) (api.Status, error) {
 		status.Softwires.LastSync = &r.LastSync
 	}
 	if r.Health.State != dataplane.StateUp {
-		status.Problems = append(status.Problems, fmt.Sprintf("the data plane is %s: %s", r.Health.State, r.Health.Reason))
+		// What the reconciler knows is why the state changed, and that may be over.
+		if now, err := v.p.dp.WaitHealth(ctx, dataplane.Health{}); err == nil && now.Same(r.Health) {
+			status.Dataplane.Reason = now.Reason
+		}
+		status.Problems = append(status.Problems, fmt.Sprintf("the data plane is %s: %s", r.Health.State, status.Dataplane.Reason))
 	}
 	// Without an incarnation there is nothing to ask.
 	if i, ok := v.p.dp.(inspector); ok && r.Health.Incarnation != 0 {
@@ -225,6 +229,14 @@ func (v view) EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(
 		}
 	}
 	return nil
+}
+
+// Problem implements control.Problems.
+func (v view) Problem(key softwire.Key) string {
+	if p, ok := v.run.rec.Problem(key); ok {
+		return p.Reason.Error()
+	}
+	return ""
 }
 
 // Trace implements control.Tracer.

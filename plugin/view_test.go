@@ -122,6 +122,13 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	if status.Softwires.Unsupported != 1 || len(status.Problems) != 1 || status.Problems[0] != "put of softwire 192.0.2.1 psid 0/6/2: no room" {
 		t.Errorf("%+v", status)
 	}
+	client := api.NewClient(p.config.Control.Socket)
+	defer client.Close()
+	for s, err := range client.Softwires(t.Context(), api.SoftwireFilter{Problems: true}) {
+		if err != nil || s.PSID != 2 || s.Problem != "no room" {
+			t.Errorf("softwire with a problem: %+v, %v", s, err)
+		}
+	}
 	dp.Disconnect("cable")
 	eventually(t, p, func() error {
 		status, err := p.view(run).Status.Status(t.Context())

@@ -197,6 +197,7 @@ func (c Config) topology() topology.Config {
 	t := topology.Config{
 		Tag: c.tag(), Tables: c.Tables, IPv4Table: c.IPv4Table, IPv6Table: c.IPv6Table,
 		Own4: f.IPv4Address, TunnelMTU: uint16(f.TunnelMTU), IgnoreDF: f.IgnoreDF,
+		ICMPFromIPv4: f.ICMPv4.FromIPv4, ICMPFromB4: f.ICMPv4.FromB4,
 		Hairpin: f.Hairpin, PolicyError: f.ICMPv6.Policy, Fill: c.fill(), ExceptionRate: uint32(c.ExceptionRate),
 		Reassembly4: reassembly(f.Reassembly.IPv4), Reassembly6: reassembly(f.Reassembly.IPv6),
 	}

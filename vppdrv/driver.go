@@ -60,7 +60,7 @@ func (d *Driver) Name() string { return name }
 // Run connects to VPP, and again whenever it goes, until ctx ends. What is in
 // VPP then stays there and forwards.
 func (d *Driver) Run(ctx context.Context) error {
-	pause := d.config.RetryMin
+	pause, said := d.config.RetryMin, ""
 	for ctx.Err() == nil {
 		start := time.Now()
 		err := d.connect(ctx)
@@ -71,10 +71,16 @@ func (d *Driver) Run(ctx context.Context) error {
 			err = errors.New("the connection ended")
 		}
 		if time.Since(start) > d.config.RetryMax {
-			pause = d.config.RetryMin // it was up for a while
+			pause, said = d.config.RetryMin, "" // it was up for a while
 		}
 		d.down(err)
-		d.log.WithError(err).WithField("retry-in", pause).Warn("VPP is not there")
+		// One line for each reason, however often it is tried.
+		if log := d.log.WithError(err); err.Error() != said {
+			log.Warn("VPP cannot be used; it is tried again until it can")
+		} else {
+			log.WithField("retry-in", pause).Debug("VPP cannot be used")
+		}
+		said = err.Error()
 		if !sleep(ctx, pause) {
 			break
 		}

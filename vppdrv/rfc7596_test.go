@@ -234,3 +234,49 @@ func TestCrossesOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestNoICMP: ICMPv4 of a side that is switched off goes nowhere but to the
+// lwAFTR itself, and other packets are as ever (RFC 7596 section 8.1).
+func TestNoICMP(t *testing.T) {
+	for name, refuses := range map[string]map[dataplane.Side]bool{
+		"of no side": {}, "of the IPv4 side": {side4: true}, "of lwB4s": {side6: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newParties(t, func(c *Config) {
+				c.Forwarding.ICMPv4.FromIPv4, c.Forwarding.ICMPv4.FromB4 = !refuses[side4], !refuses[side6]
+			})
+			own := b.config.Forwarding.IPv4Address
+			ping := func(src, dst netip.Addr, data int) []byte {
+				return serialize(ip4(src, dst, layers.IPProtocolICMPv4), echo4(portShared), gopacket.Payload(make([]byte, data)))
+			}
+			inside := func(packet []byte) []byte { return tunnelled(b4Shared, br1, packet) }
+			expiring := ip4(shared, host, layers.IPProtocolUDP)
+			expiring.TTL = 1
+			for _, tt := range []struct {
+				name   string
+				side   dataplane.Side
+				packet []byte
+				icmp   bool // of this side
+				out    dataplane.Side
+			}{
+				{"ping to a shared address", side4, ping(host, shared, 56), true, side6},
+				{"ping to a whole address", side4, ping(host, whole, 56), true, side6},
+				{"short ping", side4, ping(host, shared, 1), true, side6},
+				{"ping to the Internet", side6, inside(ping(shared, host, 56)), true, side4},
+				{"ping to another lwB4", side6, inside(ping(shared, whole, 56)), true, side6},
+				{"ping to the lwAFTR", side6, inside(ping(shared, own, 56)), false, side6},
+				{"UDP to a lwB4", side4, udp4(netip.AddrPortFrom(host, 53), netip.AddrPortFrom(shared, portShared), 56), false, side6},
+				{"UDP from a lwB4", side6, inside(udp4(netip.AddrPortFrom(shared, portShared), netip.AddrPortFrom(host, 53), 56)), false, side4},
+				{"an error of the lwAFTR", side6, inside(withTransport(expiring, &layers.UDP{SrcPort: portShared, DstPort: 53}, nil)), false, side6},
+			} {
+				want := 1
+				if tt.icmp && refuses[tt.side] {
+					want = 0
+				}
+				if out := b.exchange(t, tt.side, tt.packet); len(out[tt.out]) != want || len(out[side4])+len(out[side6]) != want {
+					t.Errorf("%s: %v, want %d packets", tt.name, out, want)
+				}
+			}
+		})
+	}
+}

@@ -146,7 +146,7 @@ func (p *slowPath) process(now time.Time, reason topology.Reason, buf []byte) []
 	packet := buf[room:]
 	start, side := room, dataplane.SideIPv4
 	switch reason {
-	case topology.Puzzle:
+	case topology.Puzzle, topology.FromB4:
 	case topology.Error:
 		return p.mend(now, buf)
 	case topology.PCP, topology.ICMP6, topology.Tunnel:
@@ -158,13 +158,12 @@ func (p *slowPath) process(now time.Time, reason topology.Reason, buf []byte) []
 			return nil
 		}
 		start += ip6Header
-	case topology.Expired:
 	default:
 		p.unknown.Add(1)
 		return nil
 	}
 	p.worker.Begin(now)
-	if reason == topology.Expired || reason == topology.HairpinNobody {
+	if reason == topology.FromB4 || reason == topology.HairpinNobody {
 		p.worker.Decapsulated(buf, start, len(buf))
 	} else {
 		p.worker.Packet(side, buf, start, len(buf))

@@ -232,16 +232,22 @@ func printItems[T any](w io.Writer, as format, head []any, items iter.Seq2[T, er
 	return p.flush()
 }
 
-func softwireColumns(counters bool) (head []any, row func(api.Softwire) []any) {
+func softwireColumns(counters, problems bool) (head []any, row func(api.Softwire) []any) {
 	head = []any{"BINDING-IPV4-ADDR", "PSID-OFFSET", "PSID-LEN", "PSID", "PORTS", "BINDING-IPV6INFO", "BR-IPV6-ADDR"}
 	if counters {
 		head = append(head, "TO-B4-PACKETS", "TO-B4-BYTES", "FROM-B4-PACKETS", "FROM-B4-BYTES", "COUNTERS-OF")
+	}
+	if problems {
+		head = append(head, "PROBLEM")
 	}
 	return head, func(s api.Softwire) []any {
 		cells := []any{s.IPv4, s.PSIDOffset, s.PSIDLen, s.PSID, ports(s.PSIDOffset, s.PSIDLen, s.PSID), s.B4, s.BR}
 		if counters {
 			cells = append(cells, trafficCells(s.ToB4)...)
 			cells = append(append(cells, trafficCells(s.FromB4)...), cmp.Or(s.CountersOf, "-"))
+		}
+		if problems {
+			cells = append(cells, s.Problem)
 		}
 		return cells
 	}

@@ -77,23 +77,23 @@ func newShowCounters(t *target, as *format) *cobra.Command {
 
 func newShowSoftwires(t *target, as *format) *cobra.Command {
 	var ipv4, b4 string
-	var counters bool
+	var counters, problems bool
 	cmd := &cobra.Command{
 		Use:   "softwires",
 		Short: "the binding table",
 		Long: "Softwires shows the binding table: who holds which ports of which IPv4 address. The PSID is\n" +
 			"right-justified; ports are the first range of the port set, and how many more there are.",
 		Example: "  lwaftr show softwires\n  lwaftr show softwires --ipv4 192.0.2.1\n" +
-			"  lwaftr show softwires --b4 2001:db8::1 --counters -o json",
+			"  lwaftr show softwires --b4 2001:db8::1 --counters -o json\n  lwaftr show softwires --problems",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			filter, err := softwireFilter(ipv4, b4)
 			if err != nil {
 				return err
 			}
-			filter.Counters = counters
+			filter.Counters, filter.Problems = counters, problems
 			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error {
-				head, row := softwireColumns(counters)
+				head, row := softwireColumns(counters, problems)
 				return printItems(cmd.OutOrStdout(), *as, head, c.Softwires(ctx, filter), row)
 			})
 		}),
@@ -102,6 +102,7 @@ func newShowSoftwires(t *target, as *format) *cobra.Command {
 	f.StringVar(&ipv4, "ipv4", "", "only softwires on this IPv4 `ADDRESS`")
 	f.StringVar(&b4, "b4", "", "only softwires of the lwB4 with this IPv6 `ADDRESS`")
 	f.BoolVar(&counters, "counters", false, "show packets and bytes of each")
+	f.BoolVar(&problems, "problems", false, "only softwires that the data plane has not taken, and why")
 	return cmd
 }
 

@@ -19,6 +19,7 @@ type Router struct {
 	Status   Statuser
 	Table    Table
 	Counters Counters
+	Problems Problems
 	Tracer   Tracer
 	Reloader Reloader
 	Resyncer Resyncer
@@ -45,6 +46,13 @@ type Counters interface {
 	// of counters is that of the softwire, or its address without ports if they
 	// are those of all softwires on the address.
 	EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(i int, c dataplane.SoftwireCounters)) error
+}
+
+// Problems knows which softwires the data plane does not have.
+type Problems interface {
+	// Problem says why the data plane has not taken the softwire of key, or
+	// nothing if it has, or was not asked yet.
+	Problem(key softwire.Key) string
 }
 
 // Tracer says what would happen to a packet. The error wraps ErrUnsupported if

@@ -28,12 +28,13 @@ type fakeRouter struct {
 	side     dataplane.Side
 	counted  []int    // keys of each call of EachSoftwire
 	troubled []string // what is wrong
+	problems map[softwire.Key]string
 	resynced int
 	lending  *Lending
 }
 
 func (f *fakeRouter) router() Router {
-	return Router{Status: f, Table: f.table, Counters: f, Tracer: f, Reloader: f, Resyncer: f, Lending: f.lending}
+	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, Lending: f.lending}
 }
 
 func (f *fakeRouter) Status(context.Context) (api.Status, error) {
@@ -56,6 +57,8 @@ func (f *fakeRouter) EachSoftwire(_ context.Context, keys []softwire.Key, visit 
 	}
 	return f.err
 }
+
+func (f *fakeRouter) Problem(key softwire.Key) string { return f.problems[key] }
 
 func (f *fakeRouter) Trace(_ context.Context, side dataplane.Side, packet []byte) (api.Trace, error) {
 	f.side, f.traced = side, packet

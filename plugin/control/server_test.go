@@ -19,6 +19,7 @@ import (
 
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 func TestCalls(t *testing.T) {
@@ -62,6 +63,34 @@ func collect(t *testing.T, c *api.Client, f api.SoftwireFilter) []api.Softwire {
 		all = append(all, s)
 	}
 	return all
+}
+
+// TestSoftwiresWithProblems: those that the data plane has not taken say why,
+// and can be asked for alone, page by page.
+func TestSoftwiresWithProblems(t *testing.T) {
+	f := newFake(t, 25)
+	f.problems = make(map[softwire.Key]string)
+	var want []api.Softwire
+	for s := range f.table.Snapshot().All() {
+		if s.PortSet.PSID() == 7 {
+			f.problems[s.Key()] = "no room on " + s.IPv4.String()
+			row := api.FromSoftwire(s)
+			row.Problem = f.problems[s.Key()]
+			want = append(want, row)
+		}
+	}
+	c, _ := serve(t, f)
+	opt := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	if diff := cmp.Diff(want, collect(t, c, api.SoftwireFilter{Problems: true}), opt); diff != "" || len(want) != 2 {
+		t.Errorf("%d have a problem; -want +got:\n%s", len(want), diff)
+	}
+	page, keys := query{limit: 1, problems: true}.page(f.table.Snapshot(), f)
+	if len(keys) != 1 || page.Next == "" {
+		t.Errorf("a page of one: %+v", page)
+	}
+	if all := collect(t, c, api.SoftwireFilter{IPv4: want[0].IPv4}); len(all) != 10 || all[7].Problem != want[0].Problem || all[6].Problem != "" {
+		t.Errorf("among others: %+v", all)
+	}
 }
 
 func TestSoftwires(t *testing.T) {

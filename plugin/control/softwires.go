@@ -15,7 +15,9 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
-func softwireParameters() []string { return []string{"ipv4", "b4", "after", "limit", "counters"} }
+func softwireParameters() []string {
+	return []string{"ipv4", "b4", "after", "limit", "counters", "problems"}
+}
 
 // query is what a request for softwires asks.
 type query struct {
@@ -23,6 +25,7 @@ type query struct {
 	after    *softwire.Key // only those behind it in the stable order
 	limit    int
 	counters bool
+	problems bool // only softwires that have one
 }
 
 // softwires answers PathSoftwires.
@@ -31,7 +34,7 @@ func (s *Server) softwires(r *http.Request, values url.Values) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, keys := q.page(s.router.Table.Snapshot())
+	page, keys := q.page(s.router.Table.Snapshot(), s.router.Problems)
 	if !q.counters {
 		return page, nil
 	}
@@ -63,6 +66,8 @@ func parseQuery(values url.Values) (query, error) {
 			q.limit, err = parseLimit(text)
 		case "counters":
 			q.counters, err = strconv.ParseBool(text)
+		case "problems":
+			q.problems, err = strconv.ParseBool(text)
 		}
 		if err != nil {
 			return query{}, malformed(name, text)
@@ -72,8 +77,9 @@ func parseQuery(values url.Values) (query, error) {
 }
 
 // page collects the softwires that q asks for, and their keys. It takes time in
-// proportion to the page, or to what the lwB4 has if one is asked for.
-func (q query) page(t *softwire.Snapshot) (page api.SoftwirePage, keys []softwire.Key) {
+// proportion to the page, to what the lwB4 has if one is asked for, or to the
+// table if only those with problems are.
+func (q query) page(t *softwire.Snapshot, problems Problems) (page api.SoftwirePage, keys []softwire.Key) {
 	page.Softwires = []api.Softwire{}
 	for s := range q.candidates(t) {
 		if q.ipv4.IsValid() && q.ipv4.Less(s.IPv4) {
@@ -83,12 +89,18 @@ func (q query) page(t *softwire.Snapshot) (page api.SoftwirePage, keys []softwir
 		if q.ipv4.IsValid() && s.IPv4 != q.ipv4 || q.after != nil && key.Compare(*q.after) <= 0 {
 			continue
 		}
+		problem := problems.Problem(key)
+		if q.problems && problem == "" {
+			continue
+		}
 		if len(keys) == q.limit {
 			page.Next = cursor(keys[len(keys)-1])
 			break
 		}
 		keys = append(keys, key)
-		page.Softwires = append(page.Softwires, api.FromSoftwire(s))
+		row := api.FromSoftwire(s)
+		row.Problem = problem
+		page.Softwires = append(page.Softwires, row)
 	}
 	return page, keys
 }

@@ -30,6 +30,9 @@ type Config struct {
 	MSS uint16
 	// Hairpin forwards between lwB4s.
 	Hairpin bool
+	// ICMPFromIPv4 and ICMPFromB4 forward ICMPv4 that comes from that side (RFC
+	// 7596 section 8.1).
+	ICMPFromIPv4, ICMPFromB4 bool
 	// PolicyError answers unknown lwB4s with ICMPv6 type 1 code 5.
 	PolicyError bool
 
@@ -104,6 +107,7 @@ const (
 	// The rest lead to the control logic.
 	puzzles role = "puzzles" // IPv4 that VPP would not treat well
 	expired role = "expired" // such packets from lwB4 to lwB4
+	own     role = "own"     // IPv4 from lwB4s to the lwAFTR itself
 	errors4 role = "errors"  // ICMPv4 errors that VPP made
 	pcp     role = "pcp"
 	icmp6   role = "icmp6"
@@ -114,7 +118,7 @@ const (
 
 // roles are all but decap.
 func roles() []role {
-	return []role{encap, hairpin, whole, shared, inside, puzzles, expired, errors4, pcp, icmp6, nobody, hairpinNobody}
+	return []role{encap, hairpin, whole, shared, inside, puzzles, expired, own, errors4, pcp, icmp6, nobody, hairpinNobody}
 }
 
 func (c Config) tag(r role) string { return c.Tag + ":" + string(r) }

@@ -23,11 +23,14 @@ type turnoff struct {
 func detour4(ip netip.Addr) fields { return fields{addrAt(ip4Destination, ip)} }
 func detour6(ip netip.Addr) fields { return fields{addrAt(innerSource, ip)} }
 
-// makeDetours makes the tables, which follow the first ones of encap, hairpin
-// and decap, and applies them where Adopt finds them: to interfaces that no
-// packet of that family comes in by.
+// makeDetours makes the tables, which follow those of encap and hairpin for what
+// is rare and the first one of decap, and applies them where Adopt finds them:
+// to interfaces that no packet of that family comes in by.
 func (t *Topology) makeDetours(v *vpp) {
-	t.detours = detours{ip4: turnoff{before: t.encapHeads(v)}, ip6: turnoff{before: []uint32{t.tables.first}}}
+	t.detours = detours{ip4: turnoff{before: t.rareTables(v)}, ip6: turnoff{before: []uint32{t.tables.first}}}
+	if v.err != nil {
+		return
+	}
 	for _, d := range []struct {
 		*turnoff
 		shape fields
@@ -43,10 +46,18 @@ func (t *Topology) makeDetours(v *vpp) {
 	v.apply(t.loops[errors4], true, t.detours.ip6.index)
 }
 
-func (t *Topology) encapHeads(v *vpp) []uint32 {
-	encapHead, _ := v.applied(t.loops[encap])
-	hairpinHead, _ := v.applied(t.loops[hairpin])
-	return []uint32{encapHead, hairpinHead}
+// rareTables are those of encap and hairpin, behind the tables that refuse
+// ICMPv4.
+func (t *Topology) rareTables(v *vpp) (all []uint32) {
+	for _, r := range []role{encap, hairpin} {
+		head, _ := v.applied(t.loops[r])
+		for _, f := range v.following(head) {
+			if f.is(shapeLengthTTL) {
+				all = append(all, f.index)
+			}
+		}
+	}
+	return all
 }
 
 // nextTable is the table that VPP tries after another one.
@@ -62,7 +73,7 @@ func (t *Topology) findDetours(v *vpp) {
 	index4, _ := v.applied(t.loops[nobody])
 	_, index6 := v.applied(t.loops[errors4])
 	t.detours = detours{
-		ip4: turnoff{before: t.encapHeads(v), index: index4, next: v.nextTable(index4)},
+		ip4: turnoff{before: t.rareTables(v), index: index4, next: v.nextTable(index4)},
 		ip6: turnoff{before: []uint32{t.tables.first}, index: index6, next: v.nextTable(index6)},
 	}
 	if v.err == nil && (index4 == none || index6 == none || t.detours.ip4.next == none || t.detours.ip6.next == none) {

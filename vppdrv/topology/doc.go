@@ -12,8 +12,8 @@
 //	                          | no ports: whole or shared
 //	IPv6 --BR---> decap  [reassembly, classifier] -> ip6-map
 //	                          | PCP, ICMPv6          |-- pool --> hairpin, as encap
-//	                          v                      '-- else --> inside --> IPv4
-//	                        pcp, icmp6
+//	                          v                      |-- us ----> own
+//	                        pcp, icmp6               '-- else --> inside --> IPv4
 //
 // The classifiers of encap and decap pass on by missing: VPP counts hits in
 // memory that its workers share. They do not reach ip4-map and ip6-map through

@@ -94,8 +94,8 @@ const (
 	inner            = ip6Payload
 	innerFragment    = inner + 6
 	innerProtocol    = inner + ip4Protocol
-	innerSource      = inner + 12
-	innerDestination = inner + 16
+	innerSource      = inner + ip4Source
+	innerDestination = inner + ip4Destination
 	innerPayload     = inner + ip4Payload
 )
 

@@ -21,9 +21,9 @@ const (
 	// Puzzle: an IPv4 packet to a pool that VPP would not treat well, or to an
 	// address on a detour.
 	Puzzle
-	// Expired: an IPv4 packet from a lwB4 to another whose TTL ran out, or that is
-	// for an address on a detour.
-	Expired
+	// FromB4: an IPv4 packet from a lwB4 to the lwAFTR itself, or to another lwB4
+	// if its TTL ran out or that one's address is on a detour.
+	FromB4
 	// Error: an ICMPv4 error that VPP made while it encapsulated.
 	Error
 	// PCP: PCP in a softwire, or over IPv6.
@@ -46,9 +46,10 @@ func (t *Topology) Reason(index Index) Reason { return (*t.reasons.Load())[index
 func (t *Topology) explain() {
 	all := make(map[Index]Reason)
 	for r, reason := range map[role]Reason{
-		puzzles: Puzzle, expired: Expired, errors4: Error, pcp: PCP, icmp6: ICMP6, nobody: Nobody, hairpinNobody: HairpinNobody,
+		puzzles: Puzzle, expired: FromB4, own: FromB4, errors4: Error,
+		pcp: PCP, icmp6: ICMP6, nobody: Nobody, hairpinNobody: HairpinNobody,
 		// Where detours begin.
-		encap: Puzzle, hairpin: Expired,
+		encap: Puzzle, hairpin: FromB4,
 	} {
 		all[t.loops[r]] = reason
 	}

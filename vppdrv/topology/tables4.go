@@ -1,7 +1,5 @@
 package topology
 
-import "net/netip"
-
 // gates are the numbers by which VPP's classifier nodes send packets elsewhere.
 type gates struct {
 	map4, punt4          uint32 // of ip4-inacl
@@ -123,12 +121,8 @@ func (v *vpp) sharedTables(c Config, g gates) uint32 {
 		{fields: fields{byteAt(ip4Protocol, protoICMP), byteAt(ip4Payload, echoReply)}, next: g.map4},
 		{fields: fields{byteAt(ip4Protocol, protoICMP), byteAt(ip4Payload, echoRequest)}, next: g.map4},
 	})
-	// The errors that VPP makes about decapsulated packets. To the slow path
-	// they would come from itself.
-	own := v.addTable("own errors", table{shape: ownErrors(netip.IPv4Unspecified(), 0), next: icmp, miss: deny})
-	for _, kind := range []byte{3, 11, 12} { // RFC 792
-		v.addSessions(own, []session{{fields: ownErrors(c.Own4, kind), next: g.map4}})
-	}
+	own := v.addTable("own errors", table{shape: shapeOwnError, next: icmp, miss: deny})
+	v.addSessions(own, ownErrorSessions(c, session{next: g.map4}))
 	lengths := v.addTable("lengths of shared", table{shape: shapeLength, next: own, miss: deny})
 	var short []session
 	for length := uint16(shortest); length < withPorts; length++ {
@@ -138,11 +132,6 @@ func (v *vpp) sharedTables(c Config, g gates) uint32 {
 	head := v.addTable("TTL of shared", table{shape: shapeTTL, next: lengths, miss: deny})
 	v.addSessions(head, expiring(c))
 	return head
-}
-
-// ownErrors are ICMPv4 messages of a type from an address.
-func ownErrors(from netip.Addr, kind byte) fields {
-	return fields{byteAt(ip4Protocol, protoICMP), addrAt(ip4Source, from), byteAt(ip4Payload, kind)}
 }
 
 // puntTable makes a table that gives all packets of an IP version to the punt

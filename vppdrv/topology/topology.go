@@ -105,6 +105,7 @@ func (t *Topology) makeLoops(v *vpp) {
 		{inside, c.IPv4Table, void},
 		{puzzles, nothing, void},
 		{expired, nothing, void},
+		{own, nothing, void},
 		{errors4, nothing, void},
 		{pcp, nothing, c.table(tableBR)},
 		{icmp6, nothing, c.table(tableBR)},
@@ -139,7 +140,7 @@ func (t *Topology) makeClassifier(v *vpp) {
 	// Nothing is looked up from the last interfaces: a packet that they let go
 	// on would come in by them again.
 	punt4, punt6 := v.puntTable(version4, g.punt4), v.puntTable(version6, g.punt6)
-	for _, r := range []role{puzzles, expired, errors4} {
+	for _, r := range []role{puzzles, expired, own, errors4} {
 		v.apply(t.loops[r], false, punt4)
 	}
 	v.apply(t.loops[nobody], true, punt6)
@@ -150,8 +151,8 @@ func (t *Topology) makeClassifier(v *vpp) {
 	v.apply(t.loops[whole], false, v.wholeTables(c, g))
 	v.apply(t.loops[shared], false, v.sharedTables(c, g))
 	protocols := v.protocolTable(c, g)
-	v.apply(t.loops[encap], false, v.rareTable(c, g, tablePuzzles, protocols))
-	v.apply(t.loops[hairpin], false, v.rareTable(c, g, tableExpired, protocols))
+	v.apply(t.loops[encap], false, v.fromIPv4(c, v.rareTable(c, g, tablePuzzles, protocols)))
+	t.fromB4(v, v.rareTable(c, g, tableExpired, protocols))
 	t.makeDetours(v)
 }
 
@@ -165,6 +166,8 @@ func (t *Topology) makeRoutes(v *vpp) {
 	c := t.config
 	v.route(true, c.table(tableInside), all4, into(t.loops[inside]))
 	v.route(true, c.table(tableInside), plan.Probe(), into(t.loops[hairpin]))
+	// VPP itself answers nobody to whom the route is one of ours.
+	v.route(true, c.table(tableInside), netip.PrefixFrom(c.Own4, 32), into(t.loops[own]))
 	v.route(true, c.table(tableErrors), all4, into(t.loops[errors4]))
 	v.route(true, c.table(tableHairpinErrors), all4, into(t.loops[errors4]))
 	v.route(true, c.table(tablePuzzles), all4, into(t.loops[puzzles]))

@@ -131,6 +131,7 @@ type SoftwireFilter struct {
 	IPv4     netip.Addr
 	B4       netip.Addr
 	Counters bool // ask for counters too
+	Problems bool // only those that the data plane has not taken
 }
 
 // Softwires yields the table page by page, in its stable order. It ends after
@@ -145,6 +146,9 @@ func (c *Client) Softwires(ctx context.Context, f SoftwireFilter) iter.Seq2[Soft
 	}
 	if f.Counters {
 		q.Set("counters", "true")
+	}
+	if f.Problems {
+		q.Set("problems", "true")
 	}
 	return pages(q, func(q url.Values) ([]Softwire, string, error) {
 		page, err := call[SoftwirePage](ctx, c, http.MethodGet, PathSoftwires+"?"+q.Encode(), nil)

@@ -90,6 +90,8 @@ type Softwire struct {
 	PSID       uint16     `json:"psid"`
 	B4         netip.Addr `json:"binding-ipv6info"` // always an address
 	BR         netip.Addr `json:"br-ipv6-addr"`
+	// Problem is why the data plane has not taken it.
+	Problem string `json:"problem,omitempty"`
 	// ToB4 and FromB4 are there if counters were asked for and the data plane
 	// counts for single softwires, or for the IPv4 address with all that share it:
 	// CountersOf is softwire or address then.
