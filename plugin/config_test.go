@@ -109,7 +109,7 @@ func TestBadFiles(t *testing.T) {
 		{"VPP: MTU", "type: forwarder", "vpp: {tunnel-mtu: 1000}", []string{"f:17: dataplane.vpp.tunnel-mtu: 1000 is not between 1280 and 65535"}},
 		{"VPP: fragments", "type: forwarder", "vpp: {reassembly: {ipv6: {timeout: 2m}}}", []string{"f:17: dataplane.vpp.reassembly.ipv6.timeout: 2m0s is not between 0s and 1m0s"}},
 		{"VPP: what it cannot do", "type: forwarder", "vpp: {hop-limit: 64}", []string{"f:17: dataplane.vpp.hop-limit: unknown; known here: api-socket, stats-socket, punt-socket, exception-socket, instance, interfaces, " +
-			"ipv4-table, ipv6-table, own-tables, answer-psid-len, script-lines, exception-rate, call-timeout, ping-interval, unresponsive, retry-min, retry-max, " +
+			"ipv4-table, ipv6-table, own-tables, answer-psid-len, script-lines, exception-rate, call-timeout, ping-interval, unresponsive, probe-timeout, retry-min, retry-max, " +
 			"ipv4-address, ipv4-mtu, tunnel-mtu, hairpin, ignore-df, clamp-mss, icmpv4, icmpv6, reassembly, exception-queue"}},
 		{"VPP: interface without a name", "type: forwarder", "vpp: {interfaces: {ipv4: [{vlan: 5}]}}", []string{"f:17: dataplane.vpp.interfaces.ipv4[0].name: is missing"}},
 		{"VPP: interface", "type: forwarder", "vpp: {interfaces: {ipv6: [{name: eth0, vlan: 4095, addresses: [192.0.2.1/24]}]}}", []string{
