@@ -26,6 +26,10 @@ type atOnce struct{ table *softwire.Table }
 func (a atOnce) Apply(_ context.Context, c softwire.Change) error { return a.table.Apply(c) }
 func (a atOnce) Changed()                                         {}
 func (a atOnce) Wait(context.Context, ...softwire.Key) error      { return nil }
+func (a atOnce) Holds(sw softwire.Softwire) bool {
+	got, ok := a.table.Snapshot().Get(sw.Key())
+	return ok && got == sw
+}
 func (a atOnce) Ready() <-chan struct{} {
 	ready := make(chan struct{})
 	close(ready)
