@@ -11,6 +11,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/portset"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
@@ -278,5 +279,42 @@ func TestNoICMP(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOddTunnelPackets: the control logic forwards what ip6-map does not take,
+// and answers what it must not be asked.
+func TestOddTunnelPackets(t *testing.T) {
+	excluding, err := portset.Of(6, 8, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	low := softwire.Softwire{IPv4: addr("100.64.1.9"), PortSet: excluding, B4: b4Shared, BR: br1}
+	b := newParties(t, nil)
+	apply(t, b, puts([]softwire.Softwire{low}))
+
+	packet := udp4(netip.AddrPortFrom(shared, portShared), netip.AddrPortFrom(host, 53), 20)
+	const encapsulationLimit = 4 // RFC 2473 section 4.1.1
+	options := []byte{byte(layers.IPProtocolIPv4), 0, encapsulationLimit, 1, 4, 1, 1, 0}
+	out := b.exchange(t, side6, serialize(ip6(b4Shared, br1, layers.IPProtocolIPv6Destination), gopacket.Payload(append(options, packet...))))
+	if len(out[side4]) != 1 || len(out[side6]) != 0 {
+		t.Errorf("with an encapsulation limit: %v", out)
+	} else if ip := layer[*layers.IPv4](out[side4][0]); ip.TTL != 63 {
+		t.Errorf("with an encapsulation limit the TTL is %d", ip.TTL)
+	}
+	for name, refused := range map[string][]byte{
+		"to another BR address":         tunnelled(b4Shared, br2, packet),
+		"from a port of the low block":  tunnelled(b4Shared, br1, udp4(netip.AddrPortFrom(low.IPv4, 500), netip.AddrPortFrom(host, 53), 20)),
+		"with options, from a stranger": serialize(ip6(b4Nobody, br1, layers.IPProtocolIPv6Destination), gopacket.Payload(append(options, packet...))),
+	} {
+		out := b.exchange(t, side6, refused)
+		if len(out[side4]) != 0 || len(out[side6]) != 1 {
+			t.Errorf("%s: %v", name, out)
+			continue
+		}
+		icmp := layer[*layers.ICMPv6](out[side6][0])
+		if icmp == nil || icmp.TypeCode != layers.CreateICMPv6TypeCode(1, 5) {
+			t.Errorf("%s: answered by %v", name, out[side6][0])
+		}
 	}
 }

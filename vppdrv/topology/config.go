@@ -54,7 +54,7 @@ type Reassembly struct {
 }
 
 // version changes with what is made of a Config.
-const version = 4
+const version = 6
 
 // mark tells topologies for different Configs apart.
 func (c Config) mark() string {
@@ -77,6 +77,7 @@ const (
 	tableBR      = iota - 7 // what is for BR addresses themselves
 	tablePCP                // to the loop of PCP
 	tableICMP6              // to the loop of ICMPv6
+	tableTunnels            // to the loop of odd tunnel packets
 	tableHairpin            // where packets from lwB4 to lwB4 go, encapsulated
 	tableVoid               // no route at all
 )
@@ -111,14 +112,15 @@ const (
 	errors4 role = "errors"  // ICMPv4 errors that VPP made
 	pcp     role = "pcp"
 	icmp6   role = "icmp6"
-	nobody  role = "nobody" // tunnel packets to plan.Layout.Nowhere
+	tunnels role = "tunnels" // tunnel packets that VPP would not treat well
+	nobody  role = "nobody"  // tunnel packets to plan.Layout.Nowhere
 	// The same, of packets from lwB4s.
 	hairpinNobody role = "hairpin-nobody"
 )
 
 // roles are all but decap.
 func roles() []role {
-	return []role{encap, hairpin, whole, shared, inside, puzzles, expired, own, errors4, pcp, icmp6, nobody, hairpinNobody}
+	return []role{encap, hairpin, whole, shared, inside, puzzles, expired, own, errors4, pcp, icmp6, tunnels, nobody, hairpinNobody}
 }
 
 func (c Config) tag(r role) string { return c.Tag + ":" + string(r) }

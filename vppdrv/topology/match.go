@@ -101,11 +101,14 @@ const (
 
 // Protocol numbers.
 const (
-	protoICMP  = 1
-	protoIPIP  = 4
-	protoTCP   = 6
-	protoUDP   = 17
-	protoICMP6 = 58
+	protoHopByHop = 0
+	protoICMP     = 1
+	protoIPIP     = 4
+	protoTCP      = 6
+	protoUDP      = 17
+	protoRouting  = 43
+	protoICMP6    = 58
+	protoOptions  = 60
 )
 
 // permit lets the packet go on in VPP's feature arc.

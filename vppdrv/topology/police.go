@@ -21,7 +21,7 @@ func PolicerMessages() []api.Message {
 // policed are the interfaces that lead to the control logic. Each has a policer
 // of its own, named like its tag: a flood of one kind leaves the others alone.
 func policed() []role {
-	return []role{puzzles, expired, own, errors4, pcp, icmp6, nobody, hairpinNobody}
+	return []role{puzzles, expired, own, errors4, pcp, icmp6, tunnels, nobody, hairpinNobody}
 }
 
 // police limits what comes in by the interfaces that lead to the control logic.

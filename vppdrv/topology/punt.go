@@ -30,7 +30,8 @@ const (
 	PCP
 	// ICMP6: an ICMPv6 error to a BR address.
 	ICMP6
-	// Tunnel: a tunnel packet of an address on a detour.
+	// Tunnel: a tunnel packet that VPP would not treat well, or of an address on
+	// a detour.
 	Tunnel
 	// Nobody: a packet to Nowhere, in the tunnel from a BR address.
 	Nobody
@@ -47,7 +48,7 @@ func (t *Topology) explain() {
 	all := make(map[Index]Reason)
 	for r, reason := range map[role]Reason{
 		puzzles: Puzzle, expired: FromB4, own: FromB4, errors4: Error,
-		pcp: PCP, icmp6: ICMP6, nobody: Nobody, hairpinNobody: HairpinNobody,
+		pcp: PCP, icmp6: ICMP6, tunnels: Tunnel, nobody: Nobody, hairpinNobody: HairpinNobody,
 		// Where detours begin.
 		encap: Puzzle, hairpin: FromB4,
 	} {

@@ -64,23 +64,25 @@ func (t *Topology) Shared(add bool, ip, br netip.Addr, offset uint8) []string {
 	return lines
 }
 
-// refusals are the sessions that refuse packets from an address, by table.
+// refusals are the sessions for packets that may not come from an address, by
+// table. The control logic answers them.
 func (t *Topology) refusals(ip, br netip.Addr, offset uint8) map[uint32][]session {
 	const echoReply, echoRequest = 0, 8
+	refused := session{next: permit, action: setTable6, table: t.config.table(tableTunnels)}
 	all := make(map[uint32][]session)
 	if tables, ok := t.tables.excluded[offset]; ok && offset > 0 {
 		all[tables[0]] = []session{
-			{fields: excludedPorts(ip, offset, protoTCP), next: deny},
-			{fields: excludedPorts(ip, offset, protoUDP), next: deny},
+			refused.with(excludedPorts(ip, offset, protoTCP)...),
+			refused.with(excludedPorts(ip, offset, protoUDP)...),
 		}
 		all[tables[1]] = []session{
-			{fields: excludedIDs(ip, offset, echoRequest), next: deny},
-			{fields: excludedIDs(ip, offset, echoReply), next: deny},
+			refused.with(excludedIDs(ip, offset, echoRequest)...),
+			refused.with(excludedIDs(ip, offset, echoReply)...),
 		}
 	}
 	for other, l := range t.brs {
 		if other != br && l.foreign != none {
-			all[l.foreign] = []session{{fields: fields{addrAt(innerSource, ip)}, next: deny}}
+			all[l.foreign] = []session{refused.with(addrAt(innerSource, ip))}
 		}
 	}
 	return all

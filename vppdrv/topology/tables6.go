@@ -65,6 +65,9 @@ func (v *vpp) decapTables(c Config, g gates) (first, last uint32) {
 			s = toPCP
 		case protoICMP6:
 			s = session{next: permit, action: setTable6, table: c.table(tableICMP6)}
+		case protoHopByHop, protoRouting, protoOptions:
+			// A tunnel encapsulation limit (RFC 2473 section 4.1.1) is an option.
+			s = session{next: permit, action: setTable6, table: c.table(tableTunnels)}
 		}
 		others = append(others, s.with(byteAt(ip6Next, byte(next))))
 	}

@@ -84,7 +84,7 @@ func (t *Topology) makeTables(v *vpp) {
 	} {
 		v.table(c.table(offset), false, c.tag(role(name)))
 	}
-	for offset, name := range map[uint32]string{tableBR: "br", tablePCP: "pcp", tableICMP6: "icmp6", tableHairpin: "hairpin", tableVoid: "void"} {
+	for offset, name := range map[uint32]string{tableBR: "br", tablePCP: "pcp", tableICMP6: "icmp6", tableTunnels: "tunnels", tableHairpin: "hairpin", tableVoid: "void"} {
 		v.table(c.table(offset), true, c.tag(role(name)))
 	}
 }
@@ -109,6 +109,7 @@ func (t *Topology) makeLoops(v *vpp) {
 		{errors4, nothing, void},
 		{pcp, nothing, c.table(tableBR)},
 		{icmp6, nothing, c.table(tableBR)},
+		{tunnels, nothing, void},
 		{nobody, nothing, void},
 		{hairpinNobody, nothing, void},
 	} {
@@ -143,8 +144,9 @@ func (t *Topology) makeClassifier(v *vpp) {
 	for _, r := range []role{puzzles, expired, own, errors4} {
 		v.apply(t.loops[r], false, punt4)
 	}
-	v.apply(t.loops[nobody], true, punt6)
-	v.apply(t.loops[hairpinNobody], true, punt6)
+	for _, r := range []role{tunnels, nobody, hairpinNobody} {
+		v.apply(t.loops[r], true, punt6)
+	}
 	v.apply(t.loops[pcp], true, v.pcpTables(c, g))
 	v.apply(t.loops[icmp6], true, v.icmp6Tables(c, g))
 
@@ -177,6 +179,7 @@ func (t *Topology) makeRoutes(v *vpp) {
 	v.route(true, c.table(tableBR), all6, lookup(c.IPv6Table))
 	v.route(true, c.table(tablePCP), all6, into(t.loops[pcp]))
 	v.route(true, c.table(tableICMP6), all6, into(t.loops[icmp6]))
+	v.route(true, c.table(tableTunnels), all6, into(t.loops[tunnels]))
 	v.route(true, c.table(tableHairpin), all6, lookup(c.IPv6Table))
 	v.route(true, c.table(tableHairpin), netip.PrefixFrom(t.nowhere, 128), into(t.loops[hairpinNobody]))
 	v.route(true, c.IPv6Table, netip.PrefixFrom(t.nowhere, 128), into(t.loops[nobody]))
