@@ -59,6 +59,7 @@ func (s *session) apply(ctx context.Context, ops []dataplane.Op) ([]dataplane.Re
 		chosen = append(chosen, ops[i])
 	}
 	batch := s.model.Batch(chosen)
+	s.admit(batch)
 	if err := s.prepare(ctx, batch); err != nil {
 		return nil, err
 	}
@@ -121,7 +122,7 @@ func (s *session) spare(ctx context.Context, n int) error {
 	if s.model.Spares() >= n {
 		return nil
 	}
-	more := max(n, minSpares, min(s.model.Addresses(), maxSpares))
+	more := s.moreSpares(n)
 	if err := s.run(ctx, s.model.MoreSpares(more)); err != nil {
 		return fmt.Errorf("spare MAP domains: %w", err)
 	}
@@ -134,6 +135,11 @@ func (s *session) spare(ctx context.Context, n int) error {
 		return fmt.Errorf("VPP has %d spare MAP domains, want %d", s.model.Spares(), n)
 	}
 	return nil
+}
+
+// moreSpares is how many spare domains are made when n are missing.
+func (s *session) moreSpares(n int) int {
+	return max(n, minSpares, min(s.model.Addresses(), maxSpares))
 }
 
 // failure is a step that was not executed, or not for certain.

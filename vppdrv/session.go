@@ -38,6 +38,7 @@ type session struct {
 	retired map[netip.Prefix]time.Time
 	// probed is the BR address that probes are sent to, for whoever watches.
 	probed atomic.Pointer[netip.Addr]
+	memory memory
 	// stale means that the model may not be what is in VPP, because an answer
 	// was lost or a script ended early.
 	stale bool
@@ -284,6 +285,9 @@ func (s *session) read(ctx context.Context) error {
 		return err
 	}
 	s.stale = false
+	if err := s.room(ctx); err != nil {
+		return err
+	}
 	return s.driver.slow.mirror(ctx, s.model)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/portset"
@@ -68,6 +69,35 @@ func (b *Batch) Fail(ip netip.Addr, err error) {
 			b.results[i] = retryable(fmt.Errorf("%s: %w", op.Softwire.Key(), err))
 		}
 	}
+}
+
+// Growth is what VPP has to hold more for one address.
+type Growth struct {
+	IPv4      netip.Addr
+	NewDomain bool // it takes a spare one
+	Rules     int
+}
+
+// Growth returns what the addresses of the batch grow by, in the order of the
+// ops. Addresses that shrink are among them.
+func (b *Batch) Growth() []Growth {
+	var all []Growth
+	for _, d := range b.order {
+		g := Growth{IPv4: d.ip, NewDomain: d.old == nil && d.count > 0 && !b.model.ownPool(d.ip)}
+		if d.count > 0 && (d.old == nil || d.reshapes()) {
+			g.Rules = 1<<d.length() - d.old.slots()
+		}
+		all = append(all, g)
+	}
+	return all
+}
+
+// Refuse makes the results of all ops on ip Retryable, because of err, and takes
+// the address out of the batch.
+func (b *Batch) Refuse(ip netip.Addr, err error) {
+	b.Fail(ip, err)
+	b.order = slices.DeleteFunc(b.order, func(d *draft) bool { return d.ip == ip })
+	delete(b.drafts, ip)
 }
 
 func unsupported(err error) dataplane.Result {

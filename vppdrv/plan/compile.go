@@ -158,20 +158,25 @@ func (d *draft) reshapes() bool {
 	return o.br != d.br || o.offset != d.offset || o.length < d.counts.longest()
 }
 
-// domain is what the draft becomes at an index. A domain keeps its psid-len
-// when its longest softwire goes, because changing it means making it anew.
+// domain is what the draft becomes at an index.
 func (d *draft) domain(index uint32) *domain {
-	n := &domain{
-		index: index, offset: d.offset, whole: d.whole, br: d.br, b4s: d.b4s(),
-		counts: d.counts, length: d.counts.longest(),
+	return &domain{
+		index: index, offset: d.offset, length: d.length(), whole: d.whole, br: d.br, b4s: d.b4s(), counts: d.counts,
 	}
+}
+
+// length is the psid-len of the domain that the draft becomes. A domain keeps
+// its own when its longest softwire goes, because changing it means making it
+// anew.
+func (d *draft) length() uint8 {
+	longest := d.counts.longest()
 	switch o := d.old; {
 	case d.whole:
-		n.length = wholeLength
+		return wholeLength
 	case o != nil && !o.damaged() && !o.whole && o.br == d.br && o.offset == d.offset:
-		n.length = max(n.length, o.length)
+		return max(longest, o.length)
 	}
-	return n
+	return longest
 }
 
 // create makes a domain with all its rules, at the index that was freed last.

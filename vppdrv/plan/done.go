@@ -13,6 +13,7 @@ func (m *Model) Done(s Step) {
 		m.donePool(s)
 		return
 	}
+	m.rules += s.next.slots() - m.domains[s.IPv4].slots()
 	if s.next == nil {
 		delete(m.domains, s.IPv4)
 		if s.frees {

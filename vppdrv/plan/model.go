@@ -14,6 +14,24 @@ type Model struct {
 	pools   map[netip.Prefix]uint32 // the index of each
 	spares  []uint32
 	serial  serial
+	rules   int // slots for rules in all domains
+}
+
+// Held is how much VPP holds of ours: Rules counts each PSID of the domains that
+// have rules, with a lwB4 or without.
+type Held struct{ Domains, Rules int }
+
+// Held returns how much VPP holds.
+func (m *Model) Held() Held {
+	return Held{Domains: len(m.domains) + len(m.pools) + len(m.spares), Rules: m.rules}
+}
+
+// slots is the number of rules that VPP has room for in a domain; nil has none.
+func (d *domain) slots() int {
+	if d == nil {
+		return 0
+	}
+	return 1 << d.length
 }
 
 // domain is the softwires of one IPv4 address.

@@ -54,6 +54,9 @@ func Read(l Layout, found []Domain, before *Model) *Model {
 			m.domains[ip] = read(l, u, f)
 		}
 	}
+	for _, d := range m.domains {
+		m.rules += d.slots()
+	}
 	m.ownPools(before)
 	for ip, d := range m.domains {
 		if before != nil && before.domains[ip] != nil {
