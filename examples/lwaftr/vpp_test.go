@@ -185,7 +185,7 @@ func TestVPPHardware(t *testing.T) {
 		}
 		return strings.NewReplacer(
 			"default-hugepage", "default", "plugin dpdk_plugin.so { enable }", "", "gid vpp", "poll-sleep-usec 100",
-			"main-heap-size 4G", "main-heap-size 512M", "buffers-per-numa 65536", "buffers-per-numa 8192",
+			"main-heap-size 2G", "main-heap-size 512M", "buffers-per-numa 65536", "buffers-per-numa 8192",
 		).Replace(text)
 	})
 	if err := startVPP(t, node(t, l, "machine"), startup).Stop(); err != nil {

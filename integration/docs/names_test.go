@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,6 +66,37 @@ func TestVPPCounters(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("docs/%s, table %q: -code +page:\n%s", p.name, tt.head, diff)
 		}
+	}
+}
+
+// TestVPPMemory: what a VPP needs is what the driver asks for.
+func TestVPPMemory(t *testing.T) {
+	const threads, mebi = 5, 1 << 20
+	number := func(cell string) int {
+		n, err := strconv.Atoi(strings.NewReplacer(",", "", " MiB", "").Replace(cell))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	up := func(octets uint64) int { return int((octets + mebi - 1) / mebi) }
+	checked := 0
+	for _, table := range load(t, vppPage).tables {
+		if table.rows[0][0] != "IPv4 addresses" {
+			continue
+		}
+		for _, row := range table.rows[1:] {
+			checked++
+			addresses, sets := number(row[0]), 1<<number(row[1])
+			size := vppdrv.Sizing(addresses, addresses*sets, threads)
+			want := []int{addresses * sets, up(size.Heap), up(size.Statistics)}
+			if got := []int{number(row[2]), number(row[3]), number(row[4])}; !slices.Equal(got, want) {
+				t.Errorf("%s addresses of psid-len %s: the page says %d, the driver %d", row[0], row[1], got, want)
+			}
+		}
+	}
+	if checked < 5 {
+		t.Errorf("only %d rows were looked at", checked)
 	}
 }
 
