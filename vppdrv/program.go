@@ -54,10 +54,6 @@ func (s *session) refresh(ctx context.Context) error {
 
 func (s *session) apply(ctx context.Context, ops []dataplane.Op) ([]dataplane.Result, error) {
 	results, possible := s.withinNetwork(ops)
-	possible, err := s.withinMemory(ctx, ops, possible, results)
-	if err != nil {
-		return nil, err
-	}
 	var chosen []dataplane.Op
 	for _, i := range possible {
 		chosen = append(chosen, ops[i])

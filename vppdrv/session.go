@@ -30,7 +30,6 @@ type session struct {
 	// ports are the interfaces that the configuration names.
 	ports []ports.Port
 
-	capacity capacity
 	books    books
 	topology *topology.Topology
 	model    *plan.Model
@@ -195,7 +194,7 @@ func (s *session) wanted() topology.Config {
 // openSockets opens the ways to VPP besides its API.
 func (s *session) openSockets(ctx context.Context) (err error) {
 	c := s.driver.config
-	if err := s.measure(ctx); err != nil {
+	if _, err := s.driver.stats.Read(ctx); err != nil {
 		return err
 	}
 	if s.punt, err = punt.Listen(c.exceptions(), c.Punt); err != nil {

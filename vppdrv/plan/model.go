@@ -82,25 +82,6 @@ func (m *Model) Len() int {
 	return n
 }
 
-// Rules is how many rules VPP keeps for an address of a psid-len.
-func Rules(length uint8) int { return 1 << length }
-
-// Length is the psid-len that VPP has for an address, and false if it has none.
-func (m *Model) Length(ip netip.Addr) (length uint8, has bool) {
-	if d := m.domains[ip]; d != nil {
-		return d.length, true
-	}
-	return 0, false
-}
-
-// Size is the number of addresses and that of the rules that VPP keeps for them.
-func (m *Model) Size() (addresses, rules int) {
-	for _, d := range m.domains {
-		rules += Rules(d.length)
-	}
-	return len(m.domains), rules
-}
-
 // Addresses is the number of IPv4 addresses that have domains.
 func (m *Model) Addresses() int { return len(m.domains) }
 
