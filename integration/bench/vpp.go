@@ -95,7 +95,10 @@ func (l *vppLab) with(ctx context.Context, n int) (*router, error) {
 		return nil, err
 	}
 	l.router = r
-	l.took, err = seconds(func() error { return r.fill(ctx, l.all[:n]) })
+	if err := r.table.Apply(softwire.Change{Put: l.all[:n]}); err != nil {
+		return nil, err
+	}
+	l.took, err = seconds(func() error { return r.program(ctx) })
 	return r, err
 }
 

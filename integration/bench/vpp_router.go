@@ -82,11 +82,9 @@ func (r *router) start(ctx context.Context, c vpptest.Config) error {
 	return nil
 }
 
-// fill programs all, and waits until they were read back. It is called once.
-func (r *router) fill(ctx context.Context, all []softwire.Softwire) error {
-	if err := r.table.Apply(softwire.Change{Put: all}); err != nil {
-		return err
-	}
+// program programs the table, and waits until it was read back. It is called
+// once.
+func (r *router) program(ctx context.Context) error {
 	r.group.Go(func() error { return r.reconciler.Run(r.ctx) })
 	return r.verified(ctx, time.Time{})
 }

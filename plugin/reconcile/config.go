@@ -24,7 +24,7 @@ type Config struct {
 // DefaultConfig suits tables of up to millions of softwires.
 func DefaultConfig() Config {
 	return Config{
-		BatchSize:    1024,
+		BatchSize:    4096,
 		ApplyTimeout: 10 * time.Second,
 		ReadTimeout:  2 * time.Minute,
 		RetryMin:     100 * time.Millisecond,
