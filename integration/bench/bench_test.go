@@ -21,6 +21,7 @@ func TestBenches(t *testing.T) {
 	small := scale{
 		bindings: 2000, fewBindings: 2000, flows: 500, largeFlows: 512,
 		rateTime: time.Millisecond, attackTime: 50 * time.Millisecond, smallBatches: 50,
+		holds: 200_000, queries: 100,
 	}
 	file := filepath.Join(t.TempDir(), "build", "bench.json")
 	var out bytes.Buffer

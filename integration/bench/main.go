@@ -44,6 +44,8 @@ type scale struct {
 	attackBefore time.Duration // the same, before anything is counted
 	smallBatches int
 	tcpTime      time.Duration
+	holds        int    // of the history
+	queries      int    // of one measurement
 	binaries     string // the folder of lwaftr and lwb4
 	onVPP        vppScale
 	say          func(format string, args ...any) // prints a line about progress
@@ -65,6 +67,8 @@ func fullScale() scale {
 			bindings: maxBindings, fewBindings: 16 * setsUsed, flows: 1 << 17, rateTime: 300 * time.Millisecond,
 			churnTime: 5 * time.Second, changes: 1000, load: 250_000, hugePages: true,
 		},
+		holds:   100_000_000,
+		queries: 1000,
 	}
 }
 
@@ -78,6 +82,7 @@ func benches(s scale) []bench {
 		{"load", s.load},
 		{"tcp", s.tcp},
 		{"vpp", s.vpp},
+		{"history", s.history},
 	}
 }
 

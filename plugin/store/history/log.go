@@ -31,7 +31,7 @@ const minRetention = time.Hour
 // Validate reports a Config that cannot be.
 func (c Config) Validate() error {
 	if c.Retention != 0 && c.Retention < minRetention {
-		return fmt.Errorf("retention %s: want at least %s, or 0 to keep everything", c.Retention, minRetention)
+		return fmt.Errorf("%s: want at least %s, or 0 to keep everything", c.Retention, minRetention)
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ var ErrFull = errors.New("the history takes no events: its journal is full and c
 // ErrCorrupt if it is damaged: then nothing is changed.
 func Open(path string, c Config, log logrus.FieldLogger) (*Log, error) {
 	if err := c.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("history: retention %w", err)
 	}
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return nil, fmt.Errorf("history: %w", err)

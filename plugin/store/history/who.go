@@ -31,7 +31,7 @@ func (v *View) Who(ctx context.Context, ip netip.Addr, port uint16, at time.Time
 		return Hold{}, false, fmt.Errorf("%s at %s: want an IPv4 address and a time between 1970 and 2500", ip, at)
 	}
 	if since := v.sinceStamp(); t < since {
-		return Hold{}, false, fmt.Errorf("%s: %w; it begins at %s", at.UTC().Format(time.RFC3339), ErrBefore, since.time().Format(time.RFC3339))
+		return Hold{}, false, fmt.Errorf("%s: %w; it begins at %s", at.UTC().Format(time.RFC3339Nano), ErrBefore, since.time().Format(time.RFC3339Nano))
 	}
 	for _, p := range v.params() {
 		psid, in := p.PSID(port)
