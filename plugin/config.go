@@ -10,6 +10,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/reconcile"
+	"github.com/lwaftr/lw4o6/plugin/store/history/eventlog"
 )
 
 // Config is everything that an operator decides. reference.yaml describes every
@@ -19,6 +20,7 @@ type Config struct {
 	Pools     pool.Pools      `yaml:"pools"`
 	Softwires bindings.Config `yaml:"softwires"`
 	Store     StoreConfig     `yaml:"store"`
+	History   HistoryConfig   `yaml:"history"`
 	Dataplane DataplaneConfig `yaml:"dataplane"`
 	Control   control.Config  `yaml:"control"`
 }
@@ -46,8 +48,9 @@ const (
 // those of the DefaultConfig functions of the parts.
 func DefaultConfig() Config {
 	return Config{
-		Log:   LogConfig{Level: "info", Format: LogText},
-		Store: StoreConfig{MaxTimeGap: 365 * 24 * time.Hour},
+		Log:     LogConfig{Level: "info", Format: LogText},
+		Store:   StoreConfig{MaxTimeGap: 365 * 24 * time.Hour},
+		History: HistoryConfig{Events: eventlog.DefaultConfig()},
 		Dataplane: DataplaneConfig{
 			Type:      TypeForwarder,
 			Reconcile: reconcile.DefaultConfig(),
@@ -64,6 +67,7 @@ func (c Config) Validate() error {
 	errs := []error{
 		element.At("log", c.Log.Validate()),
 		element.At("store", c.Store.Validate()),
+		element.At("history", c.History.Validate()),
 		element.At("dataplane", c.Dataplane.Validate()),
 		element.At("control", c.Control.Validate()),
 	}

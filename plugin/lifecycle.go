@@ -75,6 +75,9 @@ func (p *Plugin) start(ctx context.Context, r *runner) (*running, error) {
 		network = run.networkOf(c, table.Snapshot())
 		run.rec.SetNetwork(network)
 		r.run(ctx, "store", st.Run)
+		if run.history, err = p.openHistory(ctx, r, st); err != nil {
+			return nil, err
+		}
 	}
 	run.rec.Complete()
 	run.network = newNetworks(run.rec, network)

@@ -17,6 +17,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/reconcile"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/plugin/store/bolt"
+	"github.com/lwaftr/lw4o6/plugin/store/history"
 )
 
 // Errors of the lifecycle.
@@ -68,6 +69,7 @@ type running struct {
 	store   *bolt.Store // nil without leases
 	network *networks
 	leases  *provision.Provisioner // nil without a store
+	history *history.Log           // the same
 	since   time.Time
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/provision"
 	"github.com/lwaftr/lw4o6/plugin/reconcile"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/plugin/store/history"
 )
 
 // Stats is how the router is, for hosts and metrics.
@@ -20,6 +21,7 @@ type Stats struct {
 	Ready     bool
 	Reconcile reconcile.Stats
 	Leases    *provision.Stats // nil without a store
+	History   *history.Stats   // the same
 }
 
 // Stats returns the present numbers; all but Name are zero while the router
@@ -37,6 +39,7 @@ func (p *Plugin) stats(run *running) Stats {
 	if run.leases != nil {
 		leases := run.leases.Stats()
 		s.Leases = &leases
+		s.History = new(run.history.Stats())
 	}
 	select {
 	case <-p.ready:
@@ -73,11 +76,19 @@ type view struct {
 
 func (p *Plugin) view(run *running) control.Router {
 	v := view{p, run}
-	router := control.Router{Status: v, Table: run.table, Counters: v, Problems: v, Tracer: v, Reloader: v, Resyncer: run.rec}
+	router := control.Router{Status: v, Table: run.table, Counters: v, Problems: v, Tracer: v, Reloader: v, Resyncer: run.rec, History: v}
 	if run.leases != nil {
 		router.Lending = &control.Lending{Leases: run.leases, Pools: p, Backup: run.store}
 	}
 	return router
+}
+
+// View implements control.History.
+func (v view) View() (*history.View, error) {
+	if v.run.history == nil {
+		return nil, control.ErrNoHistory
+	}
+	return v.run.history.View(), nil
 }
 
 // Status implements control.Statuser.

@@ -32,8 +32,8 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 	walk(newRoot(), nil)
-	if n != 29 {
-		t.Errorf("%d commands, want 29", n)
+	if n != 31 {
+		t.Errorf("%d commands, want 31", n)
 	}
 }
 
@@ -61,6 +61,18 @@ func TestBadUsage(t *testing.T) {
 		{"trace --side ipv4 --hex 4", "lwaftr: --hex: want an even number of hexadecimal digits for at most 65575 octets"},
 		{"trace --side ipv4 --hex 45 --ttl 3", "lwaftr: --ttl has no meaning with --hex"},
 		{"trace --side ipv4 --hex 45 --offline", "lwaftr: --offline needs -c"},
+		{"who", "lwaftr: accepts 1 arg(s), received 0 (see lwaftr --help)"},
+		{"who 192.0.2.7", `lwaftr: "192.0.2.7": want an IPv4 address and a port, such as 192.0.2.7:31337`},
+		{"who [2001:db8::1]:80", `lwaftr: "[2001:db8::1]:80": want an IPv4 address and a port, such as 192.0.2.7:31337`},
+		{"who 192.0.2.7:80 --at yesterday", "lwaftr: --at yesterday: want a time such as 2026-03-05T14:03:07Z"},
+		{"who 192.0.2.7:80 --files a --socket b", "lwaftr: if any flags in the group [files socket config server] are set none of the others can be; [files socket] were all set (see lwaftr --help)"},
+		{"history --ipv4 2001:db8::/32", "lwaftr: --ipv4 2001:db8::/32: want an IPv4 address or prefix"},
+		{"history --ipv4 x", "lwaftr: --ipv4 x: want an address or a prefix"},
+		{"history --port 65536", "lwaftr: --port 65536: want 0 to 65535"},
+		{"history --subscriber 192.0.2.7", "lwaftr: --subscriber 192.0.2.7: want an IPv6 prefix or address"},
+		{"history --b4 192.0.2.7", `lwaftr: --b4: "192.0.2.7" is not an IPv6 address`},
+		{"history --from 2026-03-05", "lwaftr: --from 2026-03-05: want a time such as 2026-03-05T14:03:07Z"},
+		{"history --to x", "lwaftr: --to x: want a time such as 2026-03-05T14:03:07Z"},
 		{"run -c /nonexistent/f", "/nonexistent/f: no such file or directory"},
 		{"check -c /nonexistent/f", "/nonexistent/f: no such file or directory"},
 		{"reload -c /nonexistent/f", "/nonexistent/f: no such file or directory"},
@@ -105,7 +117,7 @@ func TestCheck(t *testing.T) {
 	configure(t, dir, "log: {level: loud, colour: red}\nbgp: {}\n")
 	want := []string{
 		path + ":5: log.colour: unknown; known here: level, format",
-		path + ":6: bgp: unknown; known here: log, pools, softwires, store, dataplane, control",
+		path + ":6: bgp: unknown; known here: log, pools, softwires, store, history, dataplane, control",
 	}
 	for _, command := range []string{"check", "run"} {
 		r = lwaftr(t, command, "-c", path).want(t, exitUsage)

@@ -95,6 +95,11 @@ func TestShow(t *testing.T) {
 		t.Errorf("pools: -want +got:\n%s", diff)
 	}
 
+	wantCSV := "NAME,PREFIXES,PSID-OFFSET,PSID-LEN,BR-IPV6-ADDR,CAPACITY,SOFTWIRES\np,192.0.2.0/24,6,6,2001:db8:ffff::1,16384,3\n"
+	if out := show("pools", "-o", "csv"); out != wantCSV {
+		t.Errorf("pools as CSV:\n%s", out)
+	}
+
 	if out := show("counters"); !strings.Contains(out, "drop-some") || !strings.Contains(out, "some reason") || strings.Contains(out, "drop-none") {
 		t.Errorf("counters:\n%s", out)
 	}

@@ -44,6 +44,8 @@ func (s *Server) Handler() http.Handler {
 		return s.router.Counters.Counters(r.Context())
 	})
 	handle(http.MethodGet, api.PathSoftwires, softwireParameters(), s.softwires)
+	handle(http.MethodGet, api.PathWho, whoParameters(), s.who)
+	handle(http.MethodGet, api.PathHistory, historyParameters(), s.history)
 	handle(http.MethodPost, api.PathTrace, nil, s.trace)
 	handle(http.MethodPost, api.PathReload, nil, func(r *http.Request, _ url.Values) (any, error) {
 		result, err := s.router.Reloader.Reload(r.Context())
@@ -140,7 +142,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &e):
 	case errors.As(err, &tooLarge):
 		e = &api.Error{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit)}
-	case errors.Is(err, ErrUnsupported):
+	case errors.Is(err, ErrUnsupported), errors.Is(err, ErrNoHistory):
 		e = &api.Error{Status: http.StatusNotImplemented, Message: err.Error()}
 	default:
 		s.log.WithError(err).WithField("path", r.URL.Path).Warn("control request failed")

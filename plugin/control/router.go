@@ -7,11 +7,15 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/plugin/store/history"
 )
 
 // ErrUnsupported is wrapped by the errors of a Router that cannot do what was
 // asked for with its data plane.
 var ErrUnsupported = errors.New("not supported by this data plane")
+
+// ErrNoHistory reports a Router that does not record who held which ports.
+var ErrNoHistory = errors.New("no history is kept; set store.path in the configuration")
 
 // Router is what the control API shows and orders. Its methods may be called
 // from several goroutines.
@@ -23,6 +27,7 @@ type Router struct {
 	Tracer   Tracer
 	Reloader Reloader
 	Resyncer Resyncer
+	History  History
 	// Lending is nil in a router that lends no port sets.
 	Lending *Lending
 }
@@ -65,6 +70,12 @@ type Tracer interface {
 // of errors.Join is a detail of its own.
 type Reloader interface {
 	Reload(ctx context.Context) (api.ReloadResult, error)
+}
+
+// History says who held which ports when. The caller closes the view. The error
+// wraps ErrNoHistory.
+type History interface {
+	View() (*history.View, error)
 }
 
 // Resyncer asks for the data plane to be read back and mended. It does not wait.

@@ -16,6 +16,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/portset"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/plugin/store/history"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,10 +32,11 @@ type fakeRouter struct {
 	problems map[softwire.Key]string
 	resynced int
 	lending  *Lending
+	past     *history.Log // nil for none
 }
 
 func (f *fakeRouter) router() Router {
-	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, Lending: f.lending}
+	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, History: f, Lending: f.lending}
 }
 
 func (f *fakeRouter) Status(context.Context) (api.Status, error) {
@@ -70,6 +72,13 @@ func (f *fakeRouter) Reload(context.Context) (api.ReloadResult, error) {
 }
 
 func (f *fakeRouter) Resync() { f.resynced++ }
+
+func (f *fakeRouter) View() (*history.View, error) {
+	if f.past == nil {
+		return nil, ErrNoHistory
+	}
+	return f.past.View(), nil
+}
 
 // newFake has n softwires, ten on each address; every third is of lwB4 2001:db8::1.
 func newFake(t *testing.T, n int) *fakeRouter {

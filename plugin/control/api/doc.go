@@ -9,6 +9,8 @@
 //	GET  /v1/softwires  SoftwirePage; ?ipv4= ?b4= ?after= ?limit= ?counters=true
 //	GET  /v1/counters   Counters
 //	GET  /v1/pools      []Pool
+//	GET  /v1/who        Who; ?ipv4= ?port= ?at=
+//	GET  /v1/history    HoldPage; ?ipv4= ?port= ?subscriber= ?b4= ?pool= ?from= ?to= ?after= ?limit=
 //	POST /v1/trace      TraceRequest -> Trace
 //	POST /v1/reload     ReloadResult
 //	POST /v1/resync     {}: reads the data plane back and mends it

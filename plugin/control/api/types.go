@@ -18,6 +18,8 @@ const (
 	PathCounters  = "/v1/counters"
 	PathPools     = "/v1/pools"
 	PathTrace     = "/v1/trace"
+	PathWho       = "/v1/who"
+	PathHistory   = "/v1/history"
 	PathReload    = "/v1/reload"
 	PathResync    = "/v1/resync"
 

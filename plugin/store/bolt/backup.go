@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
@@ -172,9 +171,7 @@ func (t *tail) check() error {
 }
 
 // renumber checks a file and sees to it that events get numbers that none had
-// before, although the file does not know of those after the backup: far fewer
-// than a million events come in a second, so the microseconds since 1970 are
-// higher.
+// before, although the file does not know of those after the backup.
 func renumber(path string, s schema) error {
 	f, _, err := openFile(path, s)
 	if err != nil {
@@ -185,7 +182,7 @@ func renumber(path string, s schema) error {
 		if err != nil {
 			return err
 		}
-		c.totals.last = max(c.totals.last, uint64(time.Now().UnixMicro()))
+		c.totals.last = max(c.totals.last, numberNow())
 		return c.finish()
 	})
 	return errors.Join(err, f.db.Close())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"go.etcd.io/bbolt"
@@ -79,6 +80,11 @@ type totals struct {
 	sum    uint64         // of their checksums, modulo 2^64
 	last   uint64         // sequence number of an event
 }
+
+// numberNow is what events of a file that begins now are numbered from. Readers
+// of the outbox may know events of a file before it; far fewer than a million
+// come in a second, so the microseconds since 1970 are higher.
+func numberNow() uint64 { return uint64(time.Now().UnixMicro()) }
 
 const totalsSize = 8 * (int(tables) + 2)
 

@@ -76,6 +76,6 @@ func (s schema) initialize(db *bbolt.DB) error {
 				return err
 			}
 		}
-		return (&content{about: b}).finish()
+		return (&content{about: b, totals: totals{last: numberNow()}}).finish()
 	})
 }

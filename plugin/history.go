@@ -1,0 +1,70 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/store"
+	"github.com/lwaftr/lw4o6/plugin/store/history"
+	"github.com/lwaftr/lw4o6/plugin/store/history/eventlog"
+)
+
+// HistoryConfig is where it is remembered who held which ports when.
+type HistoryConfig struct {
+	// Path is the absolute path of the folder; empty for "history" beside the
+	// store.
+	Path string `yaml:"path"`
+	// Retention is how long a lease is remembered after its end; 0 for ever.
+	Retention time.Duration   `yaml:"retention"`
+	Events    eventlog.Config `yaml:"events"`
+}
+
+// Validate reports what is wrong with c.
+func (c HistoryConfig) Validate() error {
+	var errs []error
+	if c.Path != "" && (!filepath.IsAbs(c.Path) || filepath.Clean(c.Path) != c.Path) {
+		errs = append(errs, element.Errorf("path", "%q is not an absolute, clean path", c.Path))
+	}
+	if err := (history.Config{Retention: c.Retention}).Validate(); err != nil {
+		errs = append(errs, element.At("retention", err))
+	}
+	return errors.Join(append(errs, element.At("events", c.Events.Validate()))...)
+}
+
+// openHistory opens the history and the event log, and has the outbox of a store
+// that runs moved to them. r ends all that.
+func (p *Plugin) openHistory(ctx context.Context, r *runner, outbox store.Outbox) (*history.Log, error) {
+	c, log := p.config.History, p.log.WithField("part", "history")
+	path := c.Path
+	if path == "" {
+		path = filepath.Join(filepath.Dir(p.config.Store.Path), "history")
+	}
+	past, err := history.Open(path, history.Config{Retention: c.Retention}, log)
+	if err != nil {
+		return nil, err
+	}
+	r.closing(func() {
+		if err := past.Close(); err != nil {
+			log.WithError(err).Error("closing the history")
+		}
+	})
+	sinks := []history.Sink{past}
+	if c.Events.Path != "" {
+		events, err := eventlog.Open(c.Events)
+		if err != nil {
+			return nil, err
+		}
+		r.closing(func() {
+			if err := events.Close(); err != nil {
+				log.WithError(err).Error("closing the event log")
+			}
+		})
+		sinks = append(sinks, events)
+	}
+	r.run(ctx, "history", past.Run)
+	r.run(ctx, "outbox", func(ctx context.Context) error { return history.Drain(ctx, outbox, log, sinks...) })
+	return past, nil
+}
