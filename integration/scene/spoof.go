@@ -125,16 +125,13 @@ func (s *Scene) attack(ctx context.Context, forgeries []forgery) (string, error)
 }
 
 // counter is what counts a forgery. VPP has one counter for everything that a
-// softwire does not allow, and one for ports that no softwire can have.
+// softwire does not allow. Ports that no softwire can have it hands over.
 func (s *Scene) counter(f forgery) string {
 	_, possible := s.options.Params.PSID(f.inner.Port())
-	switch {
-	case s.options.VPP == "":
-		return f.event
-	case !possible:
-		return "drop-ipv6-classifier"
+	if s.options.VPP != "" && possible {
+		return "drop-softwire-check"
 	}
-	return "drop-softwire-check"
+	return f.event
 }
 
 // settle is how long counters may lag behind packets.
