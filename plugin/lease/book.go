@@ -72,20 +72,20 @@ func (b *Book) Subscriber(addr netip.Addr) []Lease {
 }
 
 // Held returns the lease that q's subscriber has by q's number, or the one that
-// it had last. The error wraps ErrUnknown, ErrMechanism (as *HeldError) or
-// ErrInvalid.
-func (b *Book) Held(q Request) (Lease, error) {
+// it had last, and those that were moved to there. The error wraps ErrUnknown,
+// ErrMechanism (as *HeldError) or ErrInvalid.
+func (b *Book) Held(q Request) (l Lease, from []Lease, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := q.complete(); err != nil {
-		return Lease{}, err
+		return Lease{}, nil, err
 	}
-	r, _, err := b.held(q)
+	r, from, err := b.held(q)
 	if err != nil {
-		return Lease{}, err
+		return Lease{}, nil, err
 	}
 	if r != 0 {
-		return b.lease(b.records.at(r)), nil
+		return b.lease(b.records.at(r)), from, nil
 	}
 	var last *record
 	b.ofSubscriber(q.Subscriber, func(_ ref, rec *record) {
@@ -93,10 +93,13 @@ func (b *Book) Held(q Request) (Lease, error) {
 			last = rec
 		}
 	})
-	if last == nil {
-		return Lease{}, fmt.Errorf("subscriber %s, number %d: %w", q.Subscriber, q.Number, ErrUnknown)
+	switch {
+	case last == nil && len(from) > 0:
+		return from[0], from[1:], nil
+	case last == nil:
+		return Lease{}, nil, fmt.Errorf("subscriber %s, number %d: %w", q.Subscriber, q.Number, ErrUnknown)
 	}
-	return b.lease(last), nil
+	return b.lease(last), from, nil
 }
 
 // find returns the record of a port set; 0 if there is none.
@@ -167,7 +170,7 @@ func (b *Book) update(r ref, to record) {
 	b.leave(r)
 	b.bySubscriber.remove(&b.records, r)
 	at := b.records.at(r)
-	to.next = at.next
+	to.links = at.links
 	*at = to
 	b.link(r)
 	b.enter(r)

@@ -116,7 +116,7 @@ func TestOneMechanism(t *testing.T) {
 		"Acquire": func() error { _, err := b.Acquire(q, start); return err },
 		"Offer":   func() error { _, err := b.Offer(q, start); return err },
 		"Renew":   func() error { _, err := b.Renew(q, start); return err },
-		"Held":    func() error { _, err := b.Held(q); return err },
+		"Held":    func() error { _, _, err := b.Held(q); return err },
 	} {
 		if err := ask(); !errors.As(err, &held) || held.Lease != l || !errors.Is(err, ErrMechanism) {
 			t.Errorf("%s: %v", name, err)
@@ -453,9 +453,13 @@ func TestRestore(t *testing.T) {
 	other := testBook(t, testPool("a", "192.0.2.0/30", nil))
 	for name, tt := range map[string]struct {
 		lease Lease
+		now   time.Time
 		is    error
-	}{"bound": {bound, ErrPool}, "in hold-down": {held, ErrPool}, "free": {free, nil}} {
-		if err := other.Restore(tt.lease, now); !errors.Is(err, tt.is) {
+	}{
+		"bound": {bound, start, ErrPool}, "expired": {bound, now, nil},
+		"in hold-down": {held, now, ErrPool}, "free": {free, now, nil},
+	} {
+		if err := other.Restore(tt.lease, tt.now); !errors.Is(err, tt.is) {
 			t.Errorf("%s with other parameters: %v", name, err)
 		}
 	}
@@ -470,6 +474,16 @@ func TestRestore(t *testing.T) {
 	}
 	if err := static.Restore(bound, now); !errors.Is(err, ErrTaken) {
 		t.Errorf("a lease on a softwire: %v", err)
+	}
+	own := testBook(t)
+	if err := own.Configure(sizes(), softwire.Change{Put: []softwire.Softwire{bound.Softwire}}, now); err != nil {
+		t.Fatal(err)
+	}
+	if err := own.Restore(bound, now); err != nil {
+		t.Errorf("a lease that became a softwire of the configuration: %v", err)
+	}
+	if l, _ := own.Get(bound.Key()); !l.Configured {
+		t.Errorf("%+v", l)
 	}
 }
 

@@ -8,7 +8,7 @@ import "math/bits"
 type index struct {
 	heads []ref
 	count int
-	chain int // which of record.next
+	chain int // which of record.links
 	hash  func(*record) uint64
 }
 
@@ -32,17 +32,25 @@ func (x *index) insert(s *slab, r ref) {
 
 func (x *index) link(s *slab, r ref) {
 	rec := s.at(r)
-	i := x.head(x.hash(rec))
-	rec.next[x.chain], x.heads[i] = x.heads[i], r
+	head := &x.heads[x.head(x.hash(rec))]
+	rec.links[x.chain] = link{next: *head}
+	if *head != 0 {
+		s.at(*head).links[x.chain].prev = r
+	}
+	*head = r
 }
 
 func (x *index) remove(s *slab, r ref) {
 	rec := s.at(r)
-	at := &x.heads[x.head(x.hash(rec))]
-	for *at != r {
-		at = &s.at(*at).next[x.chain]
+	l := rec.links[x.chain]
+	if l.prev != 0 {
+		s.at(l.prev).links[x.chain].next = l.next
+	} else {
+		x.heads[x.head(x.hash(rec))] = l.next
 	}
-	*at, rec.next[x.chain] = rec.next[x.chain], 0
+	if l.next != 0 {
+		s.at(l.next).links[x.chain].prev = l.prev
+	}
 	x.count--
 }
 
@@ -57,7 +65,7 @@ func (x *index) grow(s *slab) {
 	x.heads[from] = 0
 	x.heads = append(x.heads, 0)
 	for r != 0 {
-		next := s.at(r).next[x.chain]
+		next := s.at(r).links[x.chain].next
 		x.link(s, r)
 		r = next
 	}
@@ -74,6 +82,6 @@ func (x *index) each(s *slab, hash uint64, visit func(ref, *record) bool) {
 		if !visit(r, rec) {
 			return
 		}
-		r = rec.next[x.chain]
+		r = rec.links[x.chain].next
 	}
 }

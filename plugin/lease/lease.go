@@ -71,6 +71,9 @@ func (l Lease) Key() softwire.Key { return l.Softwire.Key() }
 // Held reports whether the lease is in hold-down.
 func (l Lease) Held(now time.Time) bool { return l.State == Resting && now.Before(l.Until) }
 
+// Expired reports whether the lease has lasted as long as the subscriber was told.
+func (l Lease) Expired(now time.Time) bool { return !l.Expires.IsZero() && !l.Expires.After(now) }
+
 // Request asks for a lease.
 type Request struct {
 	// Subscriber is any address of the subscriber; B4 if unset.

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -78,19 +79,27 @@ func (b *Book) Rest(l Lease) error {
 
 // Restore takes in a lease that was durable when the process began: with its
 // horizon, since the subscriber may have been told that much. Configure comes
-// before. What rests and fits nowhere is forgotten. The error wraps ErrPool or
-// ErrTaken: the configuration has no place for the lease.
+// before. A softwire of the configuration takes the place of the same
+// subscriber's lease; what nobody holds any more and fits nowhere is forgotten.
+// The error wraps ErrPool or ErrTaken: the configuration has no place for the
+// lease.
 func (b *Book) Restore(l Lease, now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l.Expires = l.Horizon
-	past := l.State == Resting && !l.Reserved && ceil(l.Until) <= floor(now)
 	st, err := b.stockFor(l)
-	if err == nil && b.find(l.Key()) != 0 {
+	if r := b.find(l.Key()); r != 0 {
+		if b.records.at(r).owner() == ownerOf(l.Subscriber) {
+			return nil
+		}
 		err = fmt.Errorf("%w by a softwire of the configuration", ErrTaken)
 	}
+	over := !l.Reserved && l.State == Resting && ceil(l.Until) <= floor(now)
+	if errors.Is(err, ErrPool) && l.State == Bound && !l.Expires.IsZero() {
+		over = ceil(l.Expires) <= floor(now)
+	}
 	switch {
-	case err != nil && past:
+	case err != nil && over:
 		return nil
 	case err != nil:
 		return fmt.Errorf("lease %s of subscriber %s: %w", l.Key(), l.Subscriber, err)

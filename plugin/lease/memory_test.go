@@ -101,7 +101,7 @@ func BenchmarkReturn(b *testing.B) {
 	book := million(b)
 	for i := 0; b.Loop(); i++ {
 		q := withDUID(b, i*7919%1_000_000)
-		l, err := book.Held(q)
+		l, _, err := book.Held(q)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -27,10 +27,13 @@ type record struct {
 
 	start, expires, horizon, until instant
 
-	next  [2]ref // in the chains of the indices, by key and by subscriber
-	place uint32 // in the heap of its queue
+	links [2]link // in the chains of the indices, by key and by subscriber
+	place uint32  // in the heap of its queue
 	queue queue
 }
+
+// link is a place in a chain.
+type link struct{ next, prev ref }
 
 // queue is which heap a record is in.
 type queue uint8

@@ -25,36 +25,45 @@ func (p *Provisioner) Offer(q Request) (Lease, error) {
 // wraps ErrExhausted, ErrQuota, ErrMechanism (also as *HeldError), ErrPool,
 // ErrInvalid, ErrStorage or ErrNotProgrammed.
 func (p *Provisioner) Acquire(ctx context.Context, q Request) (Lease, error) {
-	return p.grant(ctx, q, p.book.Acquire, p.dp.Holds)
+	return p.grant(ctx, question{q, p.book.Acquire, p.dp.Holds})
 }
 
 // Renew extends the lease that the subscriber has, also while a data plane that
 // had it has lost it. The error wraps ErrUnknown if it has none, or is one of
 // Acquire.
 func (p *Provisioner) Renew(ctx context.Context, q Request) (Lease, error) {
-	return p.grant(ctx, q, p.book.Renew, func(softwire.Softwire) bool { return p.ready() })
+	return p.grant(ctx, question{q, p.book.Renew, func(softwire.Softwire) bool { return p.ready() }})
 }
 
-// grant gives what decide decides. A lease that is there already is granted when
-// it is programmed by what holds says.
-func (p *Provisioner) grant(ctx context.Context, q Request, decide func(Request, time.Time) (lease.Grant, error), holds func(softwire.Softwire) bool) (Lease, error) {
+// question is a request, how it is decided, and whether a lease that is there
+// already counts as programmed.
+type question struct {
+	Request
+	decide func(Request, time.Time) (lease.Grant, error)
+	holds  func(softwire.Softwire) bool
+}
+
+// grant answers q.
+func (p *Provisioner) grant(ctx context.Context, q question) (Lease, error) {
 	for {
-		l, again, err := p.tryGrant(ctx, q, decide, holds)
-		if !again || err != nil {
-			return l, p.refusal(err)
+		l, again, err := p.tryGrant(ctx, q)
+		if err == nil && again {
+			err = ctx.Err()
+			if err == nil {
+				continue
+			}
+			err = fmt.Errorf("%w: %w", ErrNotProgrammed, err)
 		}
-		if err := ctx.Err(); err != nil {
-			return Lease{}, errors.Join(ErrNotProgrammed, err)
-		}
+		return l, p.refusal(err)
 	}
 }
 
 // tryGrant is one try of grant. It asks for another one if something else has
 // happened to the port set meanwhile.
-func (p *Provisioner) tryGrant(ctx context.Context, q Request, decide func(Request, time.Time) (lease.Grant, error), holds func(softwire.Softwire) bool) (l Lease, again bool, err error) {
+func (p *Provisioner) tryGrant(ctx context.Context, q question) (l Lease, again bool, err error) {
 	now := p.clock.Now()
 	p.mu.Lock()
-	g, err := decide(q, now)
+	g, err := q.decide(q.Request, now)
 	if err != nil {
 		p.mu.Unlock()
 		return Lease{}, false, err
@@ -74,14 +83,15 @@ func (p *Provisioner) tryGrant(ctx context.Context, q Request, decide func(Reque
 	case doubtful:
 		// Once more, as it was decided.
 		g.Kind, g.Before = doubt.Kind, doubt.Before
-	case !g.Lease.Expires.IsZero() && !g.Lease.Expires.After(now):
+	case unconfirmed || !q.holds(g.Lease.Softwire):
+		p.mu.Unlock()
+		return p.confirm(ctx, g)
+	case g.Beyond != g.Lease:
+	case g.Lease.Expired(now):
 		// It was not extended, so it has to go before there can be another one.
 		p.mu.Unlock()
 		return Lease{}, true, p.end(ctx, g.Lease, ending{kind: history.Expired})
-	case unconfirmed || !holds(g.Lease.Softwire):
-		p.mu.Unlock()
-		return p.confirm(ctx, g)
-	case g.Beyond == g.Lease:
+	default:
 		p.granted(g)
 		p.mu.Unlock()
 		return g.Lease, false, nil
@@ -90,7 +100,8 @@ func (p *Provisioner) tryGrant(ctx context.Context, q Request, decide func(Reque
 	p.mu.Unlock()
 	defer p.vacate(key)
 	if g.Kind == lease.Existing {
-		return p.lengthen(ctx, g), false, nil
+		l, err = p.lengthen(ctx, g, now)
+		return l, false, err
 	}
 	if err := p.realize(ctx, g, now); err != nil {
 		return Lease{}, false, err
@@ -126,69 +137,89 @@ func (p *Provisioner) confirm(ctx context.Context, g lease.Grant) (l Lease, agai
 
 // lengthen makes a renewal durable that goes beyond the horizon. Without the
 // store the lease is extended up to there.
-func (p *Provisioner) lengthen(ctx context.Context, g lease.Grant) Lease {
+func (p *Provisioner) lengthen(ctx context.Context, g lease.Grant, now time.Time) (Lease, error) {
 	if err := p.commit(ctx, store.Batch{Put: []Lease{g.Beyond}}); err != nil {
+		if g.Lease.Expired(now) {
+			return Lease{}, err
+		}
 		p.log.WithError(err).WithField("lease", g.Lease.Key()).Debug("renewed up to the horizon only")
-		return g.Lease
+		return g.Lease, nil
 	}
 	p.book.Extend(g.Beyond)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.granted(g)
-	return g.Beyond
+	return g.Beyond, nil
 }
 
 // realize makes a decided lease durable and programmed. Its port set is busy.
 func (p *Provisioner) realize(ctx context.Context, g lease.Grant, now time.Time) error {
-	l, key := g.Beyond, g.Beyond.Key()
-	if table := p.table.Snapshot(); table.HasBR(l.Softwire.B4.As16()) {
-		p.undo(g)
-		return fmt.Errorf("%w: lwB4 %s is a BR address", ErrInvalid, l.Softwire.B4)
-	}
-	kind := history.Allocated
-	if g.Kind == lease.Changed {
-		kind = history.Changed
-	}
-	e, err := event(kind, l, now, "")
-	if err != nil {
-		p.undo(g)
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	batch := store.Batch{Put: []Lease{l}, Events: [][]byte{e}}
-	if from := g.From; from.State != 0 {
-		from.Moved = true
-		batch.Put = append(batch.Put, from)
-	}
-	switch err := p.commit(ctx, batch); {
-	case err == nil:
-	case errors.Is(err, store.ErrInDoubt), ctx.Err() != nil && !errors.Is(err, ErrStorage):
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.doubtful[key] = g
-		return fmt.Errorf("%w: %w", ErrNotProgrammed, err)
-	default:
-		p.undo(g)
+	if err := p.keep(ctx, g, now); err != nil {
 		return err
 	}
-	p.book.Extend(l)
-	p.mu.Lock()
-	delete(p.doubtful, key)
-	delete(p.ending, key)
-	p.unconfirmed[key] = struct{}{}
-	p.mu.Unlock()
-	if err := p.apply(ctx, softwire.Change{Put: []softwire.Softwire{l.Softwire}}); err != nil {
-		if pending := new(reconcile.WaitError); !errors.As(err, &pending) {
-			// The table excludes it, so it can only go.
-			p.endSoon(key, ending{kind: history.Removed, reason: err.Error()})
-			return fmt.Errorf("%w: %w", ErrInvalid, err)
+	key := g.Beyond.Key()
+	if err := p.apply(ctx, softwire.Change{Put: []softwire.Softwire{g.Beyond.Softwire}}); err != nil {
+		if pending := new(reconcile.WaitError); errors.As(err, &pending) {
+			return fmt.Errorf("%w: %w", ErrNotProgrammed, err)
 		}
-		return fmt.Errorf("%w: %w", ErrNotProgrammed, err)
+		// The table excludes it, so it can only go.
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.leave(key, ending{kind: history.Removed, reason: err.Error()})
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.unconfirmed, key)
 	p.granted(g)
 	return nil
+}
+
+// keep makes a decided lease durable. One that is surely not durable is undone.
+func (p *Provisioner) keep(ctx context.Context, g lease.Grant, now time.Time) error {
+	batch, err := p.batchOf(g, now)
+	if err == nil {
+		err = p.commit(ctx, batch)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, store.ErrInDoubt), ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.doubtful[g.Beyond.Key()] = g
+		return fmt.Errorf("%w: %w", ErrNotProgrammed, err)
+	default:
+		p.undo(g)
+		return err
+	}
+	p.book.Extend(g.Beyond)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.doubtful, g.Beyond.Key())
+	delete(p.ending, g.Beyond.Key())
+	p.unconfirmed[g.Beyond.Key()] = struct{}{}
+	return nil
+}
+
+// batchOf is what of a grant becomes durable. The error wraps ErrInvalid.
+func (p *Provisioner) batchOf(g lease.Grant, now time.Time) (store.Batch, error) {
+	if b4 := g.Beyond.Softwire.B4; p.table.Snapshot().HasBR(b4.As16()) {
+		return store.Batch{}, fmt.Errorf("%w: lwB4 %s is a BR address", ErrInvalid, b4)
+	}
+	kind := history.Allocated
+	if g.Kind == lease.Changed {
+		kind = history.Changed
+	}
+	e, err := event(kind, g.Beyond, now, "")
+	if err != nil {
+		return store.Batch{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	batch := store.Batch{Put: []Lease{g.Beyond}, Events: [][]byte{e}}
+	if from := g.From; from.State != 0 {
+		from.Moved = true
+		batch.Put = append(batch.Put, from)
+	}
+	return batch, nil
 }
 
 // undo takes back what was decided and is not durable.

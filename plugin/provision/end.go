@@ -22,16 +22,21 @@ type ending struct {
 	due time.Time
 }
 
-// Release ends the lease that q's subscriber has by q's number. It returns when
-// the port set is out of the data plane and its hold-down is durable. Releasing
-// again is no error. The error wraps ErrUnknown if there was no lease,
+// Release ends the lease that q's subscriber has by q's number, with those that
+// were moved to there. It returns when the port sets are out of the data plane and
+// their hold-down is durable. Releasing again is no error. The error wraps ErrUnknown if there was no lease,
 // ErrMechanism (as *HeldError), ErrInvalid, ErrStorage or ErrNotProgrammed.
 func (p *Provisioner) Release(ctx context.Context, q Request) error {
-	l, err := p.book.Held(q)
+	l, from, err := p.book.Held(q)
 	if err != nil {
 		return err
 	}
-	return p.end(ctx, l, ending{kind: history.Released})
+	for _, l := range append(from, l) {
+		if err := p.end(ctx, l, ending{kind: history.Released}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Remove is Release of a port set, whoever holds it, by an operator who says why.
@@ -46,16 +51,8 @@ func (p *Provisioner) Remove(ctx context.Context, key softwire.Key, reason strin
 // end ends a lease, unless it has ended already.
 func (p *Provisioner) end(ctx context.Context, l Lease, why ending) error {
 	key := l.Key()
-	for {
-		p.mu.Lock()
-		done, busy := p.busy[key]
-		if !busy {
-			break
-		}
-		p.mu.Unlock()
-		if err := await(ctx, done); err != nil {
-			return err
-		}
+	if err := p.lockIdle(ctx, key); err != nil {
+		return err
 	}
 	now, ok := p.book.Get(key)
 	switch {
@@ -81,12 +78,6 @@ func (p *Provisioner) leave(key softwire.Key, why ending) bool {
 	p.ending[key] = why
 	p.nudge()
 	return true
-}
-
-func (p *Provisioner) endSoon(key softwire.Key, why ending) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.leave(key, why)
 }
 
 // retire takes leaving leases, whose port sets are busy, out of the data plane,

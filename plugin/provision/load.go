@@ -100,7 +100,8 @@ func (p *Provisioner) loadLeases(ctx context.Context, now time.Time) error {
 		if err := p.book.Restore(l, now); err != nil {
 			return err
 		}
-		if l.State != lease.Bound {
+		// A softwire of the configuration may have taken its place.
+		if l, _ := p.book.Get(l.Key()); l.State != lease.Bound || l.Configured {
 			continue
 		}
 		if put = append(put, l.Softwire); len(put) == batchSize {

@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -48,41 +47,37 @@ func (p *Provisioner) Unreserve(ctx context.Context, key softwire.Key) (Lease, e
 // it is another one for a subscriber.
 func (p *Provisioner) change(ctx context.Context, key softwire.Key, decide func(time.Time) (lease.Grant, error)) (Lease, error) {
 	for {
-		p.mu.Lock()
-		done, busy := p.busy[key]
-		if !busy {
-			break
-		}
-		p.mu.Unlock()
-		if err := await(ctx, done); err != nil {
+		if err := p.lockIdle(ctx, key); err != nil {
 			return Lease{}, err
 		}
-	}
-	now := p.clock.Now()
-	g, err := decide(now)
-	if err != nil {
+		now := p.clock.Now()
+		g, err := decide(now)
+		if err != nil {
+			p.mu.Unlock()
+			return Lease{}, p.refusal(err)
+		}
+		keys := []softwire.Key{key}
+		if to := g.Lease.Key(); to != key {
+			if done, busy := p.busy[to]; busy {
+				p.book.Undo(g)
+				p.mu.Unlock()
+				if err := await(ctx, done); err != nil {
+					return Lease{}, err
+				}
+				continue
+			}
+			keys = append(keys, to)
+		}
+		p.occupy(keys...)
 		p.mu.Unlock()
-		return Lease{}, p.refusal(err)
-	}
-	keys := []softwire.Key{key}
-	if to := g.Lease.Key(); to != key {
-		// Nobody had that one, so it is not busy.
-		keys = append(keys, to)
-	}
-	p.occupy(keys...)
-	p.mu.Unlock()
-	defer p.vacate(keys...)
-	if len(keys) == 1 {
+		defer p.vacate(keys...)
+		if len(keys) > 1 {
+			return g.Lease, p.realize(ctx, g, now)
+		}
 		if err := p.commit(ctx, store.Batch{Put: []Lease{g.Lease}}); err != nil {
 			p.undo(g)
 			return Lease{}, err
 		}
 		return g.Lease, nil
 	}
-	if err := p.realize(ctx, g, now); err != nil && !errors.Is(err, ErrNotProgrammed) {
-		return Lease{}, err
-	} else if err != nil {
-		return g.Lease, err
-	}
-	return g.Lease, nil
 }

@@ -457,6 +457,33 @@ func TestClock(t *testing.T) {
 	})
 }
 
+// TestBecomesStatic: a lease whose subscriber gets it by the configuration stays
+// as the configuration says, also after a restart.
+func TestBecomesStatic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		fixed := d.acquire(request(1)).Softwire
+		fixed.B4 = fixed.B4.Next()
+		static := softwire.NewTable()
+		if err := static.Apply(softwire.Change{Put: []softwire.Softwire{fixed}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.p.Configure(d.pools, static.Snapshot()); err != nil {
+			t.Fatal(err)
+		}
+		d.crash()
+		d.static = []softwire.Softwire{fixed}
+		d.start()
+		synctest.Wait()
+		if held := d.dp.Held(); len(held) != 1 || held[fixed.Key()] != fixed {
+			t.Errorf("the data plane holds %v", held)
+		}
+		if l, _ := d.p.Lease(fixed.Key()); !l.Configured {
+			t.Errorf("%+v", l)
+		}
+	})
+}
+
 // TestWatchLags: who does not read is cut off.
 func TestWatchLags(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

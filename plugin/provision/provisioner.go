@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -161,13 +162,29 @@ func (p *Provisioner) vacate(keys ...softwire.Key) {
 	}
 }
 
+// lockIdle takes the lock when a port set is not busy. The error is that of await,
+// and then the lock is not held.
+func (p *Provisioner) lockIdle(ctx context.Context, key softwire.Key) error {
+	for {
+		p.mu.Lock()
+		done, busy := p.busy[key]
+		if !busy {
+			return nil
+		}
+		p.mu.Unlock()
+		if err := await(ctx, done); err != nil {
+			return err
+		}
+	}
+}
+
 // await waits for the end of what makes a port set busy, or of ctx.
 func await(ctx context.Context, done <-chan struct{}) error {
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return errors.Join(ErrNotProgrammed, ctx.Err())
+		return fmt.Errorf("%w: %w", ErrNotProgrammed, ctx.Err())
 	}
 }
 
