@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/portset"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/vppdrv/ports"
 	"github.com/lwaftr/lw4o6/vppdrv/vppapi"
 	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
@@ -356,14 +361,73 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// TestNotPermitted: who may not use VPP's API socket learns it.
+func TestNotPermitted(t *testing.T) {
+	v := vpptest.Start(t, vpptest.Config{})
+	d, err := New(testConfig(v), quiet(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := make(chan error)
+	go func() {
+		// The thread of nobody ends with this goroutine.
+		runtime.LockOSThread()
+		const nobody = 65534
+		if err := unix.Setfsuid(nobody); err != nil {
+			result <- err
+			return
+		}
+		result <- d.connect(context.Background())
+	}()
+	if err := <-result; !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), v.API) {
+		t.Errorf("connecting as nobody: %v", err)
+	}
+}
+
+// TestPluginsMissing: each is named that VPP does not have.
+func TestPluginsMissing(t *testing.T) {
+	for missing, plugins := range map[string][]string{"map": {"mss_clamp"}, "mss_clamp": {"map"}} {
+		v := vpptest.Start(t, vpptest.Config{Plugins: plugins})
+		d, err := New(testConfig(v), quiet(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = d.connect(t.Context())
+		var incompatible *vppapi.IncompatibleError
+		if !errors.As(err, &incompatible) || !slices.Equal(incompatible.Plugins, []string{missing}) || !strings.Contains(err.Error(), missing+"_plugin.so") {
+			t.Errorf("without %s: %v", missing, err)
+		}
+	}
+}
+
+// TestMended: what is missing is waited for, with the reason in the health.
+func TestMended(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.RetryMax = 20 * time.Millisecond
+		c.Interfaces.IPv4 = []ports.Config{{Name: "host-vpp2"}}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for !strings.Contains(b.health.get().Reason, "host-vpp2") {
+		if !sleep(ctx, time.Millisecond) {
+			t.Fatalf("health %+v", b.health.get())
+		}
+	}
+	if _, err := b.Apply(ctx, nil); !errors.Is(err, ErrNotConnected) || !strings.Contains(err.Error(), "host-vpp2") {
+		t.Errorf("Apply without the interface: %v", err)
+	}
+	b.vpp.AddPort()
+	b.up(t)
+}
+
 // TestSocketsMissing: each is named that VPP does not have.
 func TestSocketsMissing(t *testing.T) {
 	v := vpptest.Start(t, vpptest.Config{NoPunt: true})
 	c := testConfig(v)
 	for reason, change := range map[string]func(*Config){
-		"punt { socket": func(*Config) {},
-		"/nostats":      func(c *Config) { c.Stats = "/nostats" },
-		"/noapi":        func(c *Config) { c.API = "/noapi"; c.Exceptions = v.Dir() + "/e" },
+		"punt { socket":                  func(*Config) {},
+		"statseg { socket-name /nostats": func(c *Config) { c.Stats = "/nostats" },
+		"socksvr { socket-name /noapi":   func(c *Config) { c.API = "/noapi"; c.Exceptions = v.Dir() + "/e" },
 	} {
 		config := c
 		change(&config)

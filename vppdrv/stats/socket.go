@@ -43,7 +43,7 @@ func ask(ctx context.Context, path string) (*memory, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("VPP's stats socket: %w", err)
+		return nil, fmt.Errorf(`VPP's stats socket: %w: is there "statseg { socket-name %s }" in its startup configuration?`, err, path)
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // fails only when closed

@@ -52,7 +52,7 @@ func Dial(ctx context.Context, path, name string) (*Conn, error) {
 	var dialer net.Dialer
 	socket, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("VPP's API socket: %w", err)
+		return nil, explain(path, err)
 	}
 	c := &Conn{
 		socket: socket.(*net.UnixConn), reader: bufio.NewReaderSize(socket, 1<<16),

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -237,8 +238,14 @@ func TestIncompatible(t *testing.T) {
 	}
 	err := c.Check(&memclnt.ControlPing{}, &maps.MapAddDomain{}, &maps.MapAddDelRule{})
 	var incompatible *IncompatibleError
-	if !errors.As(err, &incompatible) || !slices.Equal(incompatible.Messages, []string{"map_add_del_rule", "map_add_domain"}) {
-		t.Errorf("Check: %v", err)
+	if !errors.As(err, &incompatible) || !slices.Equal(incompatible.Plugins, []string{"map"}) || len(incompatible.Messages) > 0 ||
+		!strings.Contains(err.Error(), "map_plugin.so") {
+		t.Errorf("Check without a plugin: %v", err)
+	}
+	err = c.Check(&memclnt.ControlPing{}, &memclnt.APIVersions{}, &memclnt.MemclntDelete{}, &memclnt.APIVersions{})
+	if !errors.As(err, &incompatible) || !slices.Equal(incompatible.Messages, []string{"api_versions", "memclnt_delete"}) || len(incompatible.Plugins) > 0 ||
+		!strings.Contains(err.Error(), "25.06") {
+		t.Errorf("Check with an old VPP: %v", err)
 	}
 	if err := c.Invoke(t.Context(), &maps.MapAddDomain{}, &maps.MapAddDomainReply{}); !errors.As(err, &incompatible) {
 		t.Errorf("Invoke: %v", err)

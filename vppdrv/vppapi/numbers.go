@@ -44,24 +44,44 @@ func fullName(m api.Message) string { return m.GetMessageName() + "_" + m.GetCrc
 func (n *numbers) of(m api.Message) (uint16, error) {
 	number, ok := n.byName[fullName(m)]
 	if !ok {
-		return 0, &IncompatibleError{Messages: []string{m.GetMessageName()}}
+		return 0, n.check([]api.Message{m})
 	}
 	return number, nil
 }
 
 // check returns an *IncompatibleError that names what VPP lacks of messages.
 func (n *numbers) check(messages []api.Message) error {
-	var missing []string
+	var e IncompatibleError
 	for _, m := range messages {
-		if _, err := n.of(m); err != nil {
-			missing = append(missing, m.GetMessageName())
+		if _, known := n.byName[fullName(m)]; known {
+			continue
+		}
+		if file := apiFile(reflect.TypeOf(m).Elem()); n.knowsNothingOf(file) {
+			e.Plugins = append(e.Plugins, file)
+		} else {
+			e.Messages = append(e.Messages, m.GetMessageName())
 		}
 	}
-	if missing == nil {
+	if e.Plugins == nil && e.Messages == nil {
 		return nil
 	}
-	slices.Sort(missing)
-	return &IncompatibleError{Messages: slices.Compact(missing)}
+	slices.Sort(e.Plugins)
+	slices.Sort(e.Messages)
+	e.Plugins, e.Messages = slices.Compact(e.Plugins), slices.Compact(e.Messages)
+	return &e
+}
+
+// knowsNothingOf reports whether VPP has no message of an API file. A plugin has
+// one file, with its name.
+func (n *numbers) knowsNothingOf(file string) bool {
+	for _, kinds := range n.kinds {
+		for _, k := range kinds {
+			if apiFile(k) == file {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // empty returns a new message of the type that has a number, of the bindings
@@ -79,6 +99,9 @@ func (n *numbers) empty(number uint16, request api.Message) (api.Message, error)
 	}
 	return reflect.New(kind).Interface().(api.Message), nil
 }
+
+// apiFile is the name of the API file that a message type was made from.
+func apiFile(t reflect.Type) string { return path.Base(t.PkgPath()) }
 
 // bindings is the folder that the bindings of a message type belong to.
 func bindings(t reflect.Type) string { return path.Dir(t.PkgPath()) }
