@@ -61,10 +61,9 @@ type (
 	inspector interface {
 		Inspect(ctx context.Context) (*api.VPP, []string, error)
 	}
-	// softwireCounter reads the counters of one softwire without a walk over
-	// all; false if there is no such softwire.
+	// softwireCounter reads counters without a walk over all softwires.
 	softwireCounter interface {
-		SoftwireCounter(key softwire.Key) (dataplane.SoftwireCounters, bool)
+		EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(i int, c dataplane.SoftwireCounters)) error
 	}
 )
 
@@ -211,11 +210,9 @@ func (v view) Counters(ctx context.Context) (api.Counters, error) {
 
 // EachSoftwire implements control.Counters.
 func (v view) EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(int, dataplane.SoftwireCounters)) error {
-	if one, ok := v.p.dp.(softwireCounter); ok {
-		for i, key := range keys {
-			if c, ok := one.SoftwireCounter(key); ok {
-				visit(i, c)
-			}
+	if some, ok := v.p.dp.(softwireCounter); ok {
+		if err := some.EachSoftwire(ctx, keys, visit); err != nil {
+			return fmt.Errorf("data plane %s: %w", v.p.dp.Name(), err)
 		}
 		return nil
 	}

@@ -172,6 +172,30 @@ func (d *Driver) SoftwireCounters(ctx context.Context) iter.Seq2[dataplane.Softw
 	}
 }
 
+// EachSoftwire calls visit with the row of each softwire that there is, and its
+// place in keys, without a walk over all rows.
+func (d *Driver) EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(i int, c dataplane.SoftwireCounters)) error {
+	s, done, err := d.program(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	reading, err := d.stats.Read(ctx)
+	if err != nil {
+		return err
+	}
+	for i, key := range keys {
+		if index, ok := s.model.IndexOf(key); ok {
+			visit(i, rowOf(key.IPv4, s.books.addresses.Look(reading, reading.Domains, key.IPv4, index)))
+		}
+	}
+	return nil
+}
+
+func rowOf(ip netip.Addr, r stats.Row) dataplane.SoftwireCounters {
+	return dataplane.SoftwireCounters{Key: softwire.Key{IPv4: ip}, ToB4: r.Tx, FromB4: r.Rx}
+}
+
 func (d *Driver) rows(ctx context.Context) ([]dataplane.SoftwireCounters, error) {
 	s, done, err := d.program(ctx)
 	if err != nil {
@@ -185,10 +209,7 @@ func (d *Driver) rows(ctx context.Context) ([]dataplane.SoftwireCounters, error)
 	s.enter(reading)
 	var rows []dataplane.SoftwireCounters
 	s.model.Indexes(func(i plan.Index) bool {
-		row := s.books.addresses.Of(i.IPv4)
-		rows = append(rows, dataplane.SoftwireCounters{
-			Key: softwire.Key{IPv4: i.IPv4}, ToB4: row.Tx, FromB4: row.Rx,
-		})
+		rows = append(rows, rowOf(i.IPv4, s.books.addresses.Of(i.IPv4)))
 		return true
 	})
 	return rows, nil

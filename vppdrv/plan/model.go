@@ -143,6 +143,17 @@ type Index struct {
 	Number uint32
 }
 
+// IndexOf returns the index of a softwire's address, and false if there is no
+// such softwire.
+func (m *Model) IndexOf(k softwire.Key) (uint32, bool) {
+	d := m.domains[k.IPv4]
+	if d == nil {
+		return 0, false
+	}
+	_, ok := d.b4s[k.PortSet]
+	return d.index, ok
+}
+
 // Indexes calls yield with the index of each address that has softwires.
 func (m *Model) Indexes(yield func(Index) bool) {
 	for ip, d := range m.domains {

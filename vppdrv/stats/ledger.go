@@ -31,20 +31,14 @@ type account struct {
 // is forgotten, and starts at zero if it comes back. Readings are of one Reader;
 // one that is older than another before it is passed over.
 func (l *Ledger[K]) Enter(r *Reading, rows []Row, places iter.Seq2[K, uint32]) {
-	if l.accounts == nil || r.Incarnation != l.incarnation {
-		*l = Ledger[K]{incarnation: r.Incarnation, accounts: make(map[K]*account)}
-	}
+	l.follow(r)
 	if r.serial <= l.serial {
 		return
 	}
 	l.serial = r.serial
 	l.total = Row{}
 	for key, row := range places {
-		a := l.accounts[key]
-		if a == nil {
-			a = &account{row: row}
-			l.accounts[key] = a
-		}
+		a := l.account(key, row)
 		if a.kept {
 			continue // it has one place
 		}
@@ -60,6 +54,33 @@ func (l *Ledger[K]) Enter(r *Reading, rows []Row, places iter.Seq2[K, uint32]) {
 		a.kept = false
 	}
 	add(&l.total, l.closed)
+}
+
+// Look takes in the row of one key, which is among the places of the next Enter,
+// and returns what the key has. The total stays as it is until then.
+func (l *Ledger[K]) Look(r *Reading, rows []Row, key K, row uint32) Row {
+	l.follow(r)
+	a := l.account(key, row)
+	if r.serial > l.serial {
+		a.enter(row, rows)
+	}
+	return a.value()
+}
+
+// follow starts anew if r is of another incarnation.
+func (l *Ledger[K]) follow(r *Reading) {
+	if l.accounts == nil || r.Incarnation != l.incarnation {
+		*l = Ledger[K]{incarnation: r.Incarnation, accounts: make(map[K]*account)}
+	}
+}
+
+func (l *Ledger[K]) account(key K, row uint32) *account {
+	a := l.accounts[key]
+	if a == nil {
+		a = &account{row: row}
+		l.accounts[key] = a
+	}
+	return a
 }
 
 func (a *account) enter(row uint32, rows []Row) {

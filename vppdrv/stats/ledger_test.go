@@ -48,6 +48,37 @@ func TestLedger(t *testing.T) {
 	expect("another VPP", packets(1, 0), Row{}, packets(1, 0))
 }
 
+// TestLook: a key that is looked at has what it has after all rows are entered.
+func TestLook(t *testing.T) {
+	var l Ledger[string]
+	serial, incarnation := uint64(0), uint64(1)
+	next := func() *Reading {
+		serial++
+		return &Reading{Incarnation: incarnation, serial: serial}
+	}
+	look := func(r *Reading, key string, row uint32, rows []Row, want Row) {
+		t.Helper()
+		if got := l.Look(r, rows, key, row); got != want {
+			t.Errorf("reading %d: %q has %+v, want %+v", r.serial, key, got, want)
+		}
+	}
+	places := maps.All(map[string]uint32{"a": 0, "b": 1})
+	look(next(), "a", 0, []Row{packets(5, 6), packets(7, 8)}, packets(5, 6))
+	first := next()
+	l.Enter(first, []Row{packets(5, 7), packets(7, 8)}, places)
+	look(next(), "a", 0, []Row{packets(1, 1), packets(9, 9)}, packets(6, 8))
+	look(first, "a", 0, []Row{packets(5, 7), packets(7, 8)}, packets(6, 8))
+	if want := packets(12, 15); l.Total() != want {
+		t.Errorf("total %+v, want %+v", l.Total(), want)
+	}
+	l.Enter(next(), []Row{packets(2, 2), packets(9, 9)}, places)
+	if l.Of("a") != packets(7, 9) || l.Total() != packets(16, 18) {
+		t.Errorf("a %+v, total %+v", l.Of("a"), l.Total())
+	}
+	incarnation++
+	look(next(), "a", 0, []Row{packets(1, 0)}, packets(1, 0))
+}
+
 // TestMeterBytes: packets and octets are not read in one instant, and VPP's
 // octets are with a tunnel header that is taken off by the packets.
 func TestMeterBytes(t *testing.T) {
