@@ -58,7 +58,7 @@ func loadTable(ctx context.Context, c Config, folder string, progress func(bindi
 	t, err := loader.Load(ctx, c.Softwires)
 	switch {
 	case err == nil:
-		return t, nil
+		return t, c.Dataplane.carries(t.Snapshot())
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return nil, err
 	}

@@ -148,6 +148,21 @@ func TestVPPAbsent(t *testing.T) {
 	}
 }
 
+// TestVPPCannot: what VPP can never have is refused before it is asked, and the
+// forwarder takes it.
+func TestVPPCannot(t *testing.T) {
+	text := strings.Replace(good, "    - {binding-ipv4-addr: 198.51.100.1,", `    - {binding-ipv4-addr: 192.0.2.1, psid: 2, binding-ipv6info: 2001:db8::3, br-ipv6-addr: 2001:db8:ffff::7}
+    - {binding-ipv4-addr: 192.0.2.1, psid: 3, binding-ipv6info: 2001:db8::3}
+    - {binding-ipv4-addr: 198.51.100.1,`, 1)
+	if _, err := load(t, text); err != nil {
+		t.Fatal(err)
+	}
+	_, err := load(t, strings.Replace(text, "type: forwarder", "type: vpp", 1))
+	if err == nil || strings.Count(err.Error(), "VPP does not support") != 1 || !strings.Contains(err.Error(), "psid 0/6/2") || !strings.Contains(err.Error(), ":11: softwires: ") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestVPPReload: what VPP was given when it was connected is refused by name,
 // and everything else is taken.
 func TestVPPReload(t *testing.T) {

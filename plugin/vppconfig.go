@@ -7,6 +7,7 @@ import (
 
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/forwarder"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/vppdrv"
 )
 
@@ -94,6 +95,29 @@ func (c VPPConfig) driver() vppdrv.Config {
 	d := c.Config
 	d.Forwarding = c.forwarding()
 	return d
+}
+
+// maxUnsupported is how many softwires are reported at most that VPP cannot have.
+const maxUnsupported = 100
+
+// carries refuses a table with softwires that the data plane can never have. The
+// error is a *ConfigError.
+func (c DataplaneConfig) carries(t *softwire.Snapshot) error {
+	if c.Type != TypeVPP {
+		return nil
+	}
+	var errs []error
+	for _, err := range vppdrv.Unsupported(t.All()) {
+		if len(errs) == maxUnsupported {
+			errs = append(errs, element.Errorf("softwires", "and more that VPP does not support"))
+			break
+		}
+		errs = append(errs, element.Errorf("softwires", "VPP does not support %v", err))
+	}
+	if errs == nil {
+		return nil
+	}
+	return &ConfigError{errors.Join(errs...)}
 }
 
 // Validate reports what is wrong with c.
