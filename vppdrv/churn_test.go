@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -14,20 +12,6 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
-
-// chaosRuns is how often a test with random events is run: once, or as often as
-// LW4O6_CHAOS says.
-func chaosRuns(t *testing.T) int {
-	text := os.Getenv("LW4O6_CHAOS")
-	if text == "" {
-		return 1
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("LW4O6_CHAOS=%q is no number of runs", text)
-	}
-	return n
-}
 
 // churn makes random changes around softwires that stay: on the same addresses,
 // with longer and longer psid-lens, and on addresses that come and go.
