@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,6 +121,41 @@ func TestLeases(t *testing.T) {
 	late := WithClock(func() time.Time { return time.Now().Add(2 * 365 * 24 * time.Hour) })
 	if err := newPlugin(t, more, dp, late).Start(t.Context()); !errors.As(err, &bad) || !strings.HasPrefix(err.Error(), "store.max-time-gap: ") {
 		t.Errorf("started two years later: %v", err)
+	}
+}
+
+// TestLeaseProblems: what keeps leases from being granted is a problem of the
+// router, so that it is not ready.
+func TestLeaseProblems(t *testing.T) {
+	var behind atomic.Int64 // the time of day, in hours
+	clock := WithClock(func() time.Time { return time.Now().Add(-time.Duration(behind.Load()) * time.Hour) })
+	p, stop := runWith(t, leaseConfig(testFolder(t)), newTestDataplane(), clock)
+	defer stop()
+	leases, err := p.Leases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := p.present()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems := func() []string {
+		t.Helper()
+		if _, err := leases.Acquire(t.Context(), lessee("2001:db8:1::b4")); err != nil {
+			t.Fatal(err)
+		}
+		status, err := (view{p, run}).Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.Problems
+	}
+	if all := problems(); len(all) != 0 {
+		t.Errorf("problems %q", all)
+	}
+	behind.Store(5)
+	if all := problems(); len(all) != 1 || !strings.Contains(all[0], "behind that of leases") {
+		t.Errorf("problems %q", all)
 	}
 }
 

@@ -127,6 +127,9 @@ func (v view) Status(ctx context.Context) (api.Status, error) {
 		status.Dataplane.VPP = vpp
 		status.Problems = append(status.Problems, problems...)
 	}
+	if s.Leases != nil {
+		status.Problems = append(status.Problems, s.Leases.Problems()...)
+	}
 	if r.NetworkError != nil {
 		status.Problems = append(status.Problems, fmt.Sprintf("the networks are not configured: %v", r.NetworkError))
 	}

@@ -54,15 +54,18 @@ func (p *Provisioner) Stats() Stats {
 	return s
 }
 
-// Problems says what keeps leases from being granted or ended, nothing if all is
-// well.
+// tolerable is how far the time of day may be behind that of leases, which is
+// what a time server may correct.
+const tolerable = time.Minute
+
+// Problems says what is wrong with leases, nothing if all is well.
 func (s Stats) Problems() []string {
 	var all []string
 	if s.Store.Err != nil {
 		all = append(all, "no leases are granted: "+s.Store.Err.Error())
 	}
-	if fault := s.Clock.String(); fault != "" {
-		all = append(all, fault)
+	if s.Clock.Leap || s.Clock.Ahead < -tolerable {
+		all = append(all, s.Clock.String())
 	}
 	return all
 }
