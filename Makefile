@@ -72,10 +72,11 @@ docs-test: ## Follow the pages of docs/: run their commands, in order, in fresh 
 	@$(NEED) $(NEED_GO) $(NEED_DOCS)
 	go test -count=1 -v $(TEST_EXEC) -run 'TestPlay|TestPrograms' ./integration/docs
 
-chaos: ## Kill the leases' keeper and fail its disk in RUNS random runs.
+chaos: ## Kill the leases' keeper and fail its disk in RUNS random runs; kill and stop VPP, if there is one.
 	@$(NEED) $(NEED_GO)
 	@go build -o $(BUILD)/chaos ./integration/chaos
 	@$(BUILD)/chaos -runs $(RUNS)
+	LW4O6_CHAOS=$(RUNS) go test -count=1 -timeout 0 $(TEST_EXEC) -run 'TestChaos|TestChurn' ./vppdrv
 
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
 	@$(NEED) $(NEED_GO)

@@ -96,17 +96,24 @@ func byKey(all []softwire.Softwire) map[softwire.Key]softwire.Softwire {
 }
 
 // TestRestartOfControl: a new process finds everything as it was and changes
-// nothing in VPP.
+// nothing in VPP, and no packet is lost meanwhile.
 func TestRestartOfControl(t *testing.T) {
-	b := newBench(t, nil)
+	b := newBenchOn(t, vpptest.Config{Workers: 1}, nil)
 	first := b.up(t)
 	if err := b.Configure(t.Context(), network()); err != nil {
 		t.Fatal(err)
 	}
-	want := table(5000)
+	want := table(100_000)
 	whole := softwire.Softwire{IPv4: addr("100.64.200.1"), B4: addr("2001:db8:100:ff::1"), BR: br2}
 	want = append(want, whole)
 	apply(t, b, puts(want))
+	var flows []*flow
+	for i := 0; i < len(want); i += 1000 {
+		if s := want[i]; !s.PortSet.Whole() {
+			flows = append(flows, flowOf(s))
+		}
+	}
+	traffic := startTraffic(t, b, 500*time.Microsecond, flows...)
 	b.stop()
 
 	again, err := New(b.config, quiet(t))
@@ -127,6 +134,7 @@ func TestRestartOfControl(t *testing.T) {
 		t.Errorf("read back %d softwires, want %d", len(got), len(want))
 	}
 	modifying(t, b.vpp)
+	t.Logf("packets %v", traffic.finish(t))
 }
 
 // modifying requires that VPP got no message that changes something since its
@@ -146,7 +154,7 @@ func modifying(t *testing.T, v *vpptest.VPP) {
 			counts[strings.Join(words[:min(3, len(words))], " ")]++
 		}
 	}
-	if counts["show map domain"] < 50 {
+	if counts["show map domain"] < 1000 {
 		t.Errorf("messages %v: want the rules to be read", counts)
 	}
 	for name, n := range counts {
@@ -288,30 +296,83 @@ func TestUnresponsive(t *testing.T) {
 	}
 }
 
-// TestForeign: what is not ours stays.
+// foreigners are entries of others in a VPP.
+type foreigners struct {
+	*bench
+	there int
+}
+
+// add makes one of each kind: a domain with a tag much like ours, an interface, a
+// table and a route within our pool.
+func (f *foreigners) add() {
+	n := f.there
+	f.there++
+	f.vpp.Lines(fmt.Sprintf(`
+		map add domain tag lw4o6:test%[1]d:s ip4-pfx 198.51.100.%[1]d/32 ip6-pfx ::/128 ip6-src 2001:db8::9/128 ea-bits-len 0 psid-offset 0 psid-len 4 mtu 1500
+		create loopback interface instance %[2]d
+		set interface tag loop%[2]d lw4o6:test%[1]d:encap
+		ip table add %[2]d
+		ip route add table %[2]d 192.0.2.0/24 via drop
+		ip route add 100.64.%[2]d.0/24 via %[3]s %[4]s`, n, 100+n, far4, f.ports[dataplane.SideIPv4].Interface))
+	f.vpp.CLI("map add rule index %d psid 3 ip6-dst 2001:db8::7", f.domain(n))
+}
+
+// domain is the index of the MAP domain of one of them.
+func (f *foreigners) domain(n int) (index uint32) {
+	for line := range strings.Lines(f.vpp.CLI("show map domain")) {
+		if _, err := fmt.Sscanf(line, fmt.Sprintf("[%%d] tag {lw4o6:test%d:s}", n), &index); err == nil {
+			return index
+		}
+	}
+	return ^uint32(0)
+}
+
+// check requires that all of them are there as they were made.
+func (f *foreigners) check(t *testing.T, when string) {
+	t.Helper()
+	for n := range f.there {
+		for command, want := range map[string]string{
+			fmt.Sprintf("show map domain index %d", f.domain(n)):    fmt.Sprintf("tag {lw4o6:test%d:s} ip4-pfx 198.51.100.%[1]d/32", n),
+			fmt.Sprintf("show interface tag loop%d", 100+n):         fmt.Sprintf("lw4o6:test%d:encap", n),
+			fmt.Sprintf("show ip fib table %d 192.0.2.0/24", 100+n): "192.0.2.0/24",
+			fmt.Sprintf("show ip fib 100.64.%d.0/24", 100+n):        far4,
+		} {
+			if got := f.vpp.CLI("%s", command); !strings.Contains(got, want) {
+				t.Errorf("%s: %s of somebody else: want %q in\n%s", when, command, want, got)
+			}
+		}
+		if rules := f.vpp.CLI("show map domain index %d", f.domain(n)); !strings.Contains(rules, "rule psid: 3 ip6-dst 2001:db8::7") {
+			t.Errorf("%s: rules of somebody else:\n%s", when, rules)
+		}
+	}
+}
+
+// TestForeign: what is not ours stays, whether it was there before, between or
+// after what is.
 func TestForeign(t *testing.T) {
 	b := newBench(t, nil)
+	f := &foreigners{bench: b}
 	b.up(t)
-	b.vpp.Lines(`
-		map add domain tag somebody ip4-pfx 198.51.100.1/32 ip6-pfx ::/128 ip6-src 2001:db8::9/128 ea-bits-len 0 psid-offset 0 psid-len 4 mtu 1500
-		map add rule index 0 psid 3 ip6-dst 2001:db8::7
-		create loopback interface instance 77
-		ip table add 77`)
-	foreign := func() string {
-		return b.vpp.CLI("show map domain index 0") + b.vpp.CLI("show interface loop77") + b.vpp.CLI("show ip table 77")
-	}
-	before := foreign()
+	f.add()
 	if err := b.Configure(t.Context(), network()); err != nil {
 		t.Fatal(err)
 	}
 	want := table(130)
-	apply(t, b, puts(want))
+	apply(t, b, puts(want[:70]))
+	f.add()
+	apply(t, b, puts(want[70:]))
+	f.add()
 	if got := read(t, b); !maps.Equal(got, byKey(want)) {
 		t.Errorf("read back %d softwires, want %d", len(got), len(want))
+	}
+	f.check(t, "programmed")
+	for _, s := range want {
+		apply(t, b, []dataplane.Op{{Kind: dataplane.Remove, Softwire: s}})
 	}
 	if err := b.Configure(t.Context(), dataplane.Network{}); err != nil {
 		t.Fatal(err)
 	}
+	f.check(t, "removed")
 	b.stop()
 	// Made for something else, so all of ours is made anew.
 	b.config.Forwarding.TunnelMTU = 1480
@@ -325,9 +386,12 @@ func TestForeign(t *testing.T) {
 	if left := read(t, b); len(left) != 0 {
 		t.Errorf("%d softwires are left", len(left))
 	}
-	if after := foreign(); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
+	f.check(t, "made anew")
+	b.stop()
+	if err := d.Teardown(t.Context()); err != nil {
+		t.Fatal(err)
 	}
+	f.check(t, "torn down")
 }
 
 func TestConfig(t *testing.T) {
