@@ -112,11 +112,7 @@ func (v view) Status(ctx context.Context) (api.Status, error) {
 		status.Softwires.LastSync = &r.LastSync
 	}
 	if r.Health.State != dataplane.StateUp {
-		// What the reconciler knows is why the state changed, and that may be over.
-		if now, err := v.p.dp.WaitHealth(ctx, dataplane.Health{}); err == nil && now.Same(r.Health) {
-			status.Dataplane.Reason = now.Reason
-		}
-		status.Problems = append(status.Problems, fmt.Sprintf("the data plane is %s: %s", r.Health.State, status.Dataplane.Reason))
+		status.Problems = append(status.Problems, fmt.Sprintf("the data plane is %s: %s", r.Health.State, r.Health.Reason))
 	}
 	// Without an incarnation there is nothing to ask.
 	if i, ok := v.p.dp.(inspector); ok && r.Health.Incarnation != 0 {

@@ -23,6 +23,7 @@ var (
 	_ Tuner               = onVPP{}
 	_ packetTracer        = onVPP{}
 	_ deviceCounter       = onVPP{}
+	_ softwireCounter     = onVPP{}
 	_ inspector           = onVPP{}
 	_ tearer              = onVPP{}
 )
