@@ -56,8 +56,7 @@ type harness struct {
 	skipped []string
 }
 
-// run runs all benches. A bench that fails does not keep the others from
-// running.
+// run runs all benches. What fails does not keep the rest from being measured.
 func (h *harness) run(ctx context.Context, all []bench) error {
 	h.header()
 	var errs []error
@@ -87,18 +86,20 @@ func (h *harness) bench(ctx context.Context, b bench) (err error) {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, s := range specs {
 		if !h.match.MatchString(s.name) {
 			continue
 		}
 		f, err := h.figure(ctx, s)
 		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
+			continue
 		}
 		h.figures = append(h.figures, f)
 		h.line(f)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // figure measures ours and theirs in turns, so that a machine that slows down

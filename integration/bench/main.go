@@ -65,7 +65,7 @@ func fullScale() scale {
 		tcpTime:      3 * time.Second,
 		onVPP: vppScale{
 			bindings: maxBindings, fewBindings: 16 * setsUsed, flows: 1 << 17, rateTime: 300 * time.Millisecond,
-			churnTime: 5 * time.Second, changes: 1000, load: 250_000, hugePages: true,
+			churnTime: 5 * time.Second, changes: 1000, splits: 50, load: 250_000, hugePages: true,
 		},
 		holds:   100_000_000,
 		queries: 1000,

@@ -17,13 +17,15 @@ type churn struct {
 	name  string // at most 8 letters: VPP shows 16 of a stream
 	place int    // of what changes among the softwires of its address
 	kinds []changeKind
+	pace  int // changes per second
 
 	router   *router
 	changers []*changer
 	keys     []softwire.Key // all that they ever have
 	others   []softwire.Softwire
 
-	done               bool
+	ran                bool
+	err                error // of run
 	perSecond          float64
 	untouched, changed tally
 }
@@ -31,7 +33,7 @@ type churn struct {
 func (c *churn) specs() []spec {
 	const peer = "packets sent"
 	return []spec{
-		{name: "vpp-" + c.name, unit: "softwires/s", ours: c.changes, peer: "asked for", theirs: constant(float64(c.lab.changes)), once: true},
+		{name: "vpp-" + c.name, unit: "softwires/s", ours: c.changes, peer: "asked for", theirs: constant(float64(c.pace)), once: true},
 		{name: "vpp-" + c.name + "-lost-untouched", unit: "packets", ours: c.lost(&c.untouched), peer: peer, theirs: c.sent(&c.untouched), once: true},
 		{name: "vpp-" + c.name + "-lost-changed", unit: "packets", ours: c.lost(&c.changed), peer: peer, theirs: c.sent(&c.changed), once: true},
 	}
@@ -63,11 +65,15 @@ func (c *churn) sent(t *tally) measure {
 	return func(context.Context) (float64, error) { return t.sent, nil }
 }
 
-// run does it, if it was not done yet.
-func (c *churn) run(ctx context.Context) (err error) {
-	if c.done {
-		return nil
+// run does it, once.
+func (c *churn) run(ctx context.Context) error {
+	if !c.ran {
+		c.ran, c.err = true, c.once(ctx)
 	}
+	return c.err
+}
+
+func (c *churn) once(ctx context.Context) (err error) {
 	if c.router, err = c.lab.with(ctx, len(c.lab.all)); err != nil {
 		return err
 	}
@@ -85,7 +91,6 @@ func (c *churn) run(ctx context.Context) (err error) {
 	if err := c.count(ctx); err != nil {
 		return err
 	}
-	c.done = true
 	// And VPP has what it should have.
 	now := time.Now()
 	c.router.reconciler.Resync()
@@ -169,8 +174,8 @@ func (c *churn) generate() (streams []counted, err error) {
 	return streams, err
 }
 
-// change changes softwires for the configured time, as many per second as
-// configured, and waits until VPP has followed.
+// change changes softwires for the configured time, at the pace, and waits until
+// VPP has followed.
 func (c *churn) change(ctx context.Context) error {
 	const pause = 10 * time.Millisecond
 	tick := time.NewTicker(pause)
@@ -183,7 +188,7 @@ func (c *churn) change(ctx context.Context) error {
 			return ctx.Err()
 		}
 		var batch softwire.Change
-		due := int(time.Since(start).Seconds() * float64(c.lab.changes))
+		due := int(time.Since(start).Seconds() * float64(c.pace))
 		// Each at most once in a batch.
 		for due = min(due, made+len(c.changers)); made < due; made++ {
 			c.changers[made%len(c.changers)].next(&batch)

@@ -35,7 +35,9 @@ func loadPlainly(ctx context.Context, c vpptest.Config, use func(*plainLoader) e
 	if err := scope.Do(func() { v = vpptest.Start(&scope, c) }); err != nil {
 		return err
 	}
-	conn, err := core.Connect(socketclient.NewVppClient(v.API))
+	client := socketclient.NewVppClient(v.API)
+	client.SetConnectTimeout(patience)
+	conn, err := core.Connect(client)
 	if err != nil {
 		return err
 	}

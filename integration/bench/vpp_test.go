@@ -16,7 +16,7 @@ func TestVPP(t *testing.T) {
 	vpptest.Require(t)
 	small := scale{onVPP: vppScale{
 		bindings: 2 * 1008, fewBindings: 1008, flows: 512, rateTime: 20 * time.Millisecond,
-		churnTime: 300 * time.Millisecond, changes: 1000, load: 20_000,
+		churnTime: 300 * time.Millisecond, changes: 1000, splits: 10, load: 20_000,
 	}}
 	file := filepath.Join(t.TempDir(), "bench.json")
 	var out bytes.Buffer
