@@ -93,8 +93,26 @@ func (v *VPP) launch() error {
 	defer output.Close()
 	v.cmd = exec.Command(v.binary, "-c", filepath.Join(v.dir, "startup.conf"))
 	v.cmd.Dir, v.cmd.Stdout, v.cmd.Stderr = v.dir, output, output
-	v.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := v.ns.do(v.cmd.Start); err != nil {
+	// It ends with a test that is killed. The kernel takes the end of the thread
+	// that started it for that of the test, so that thread waits for it.
+	v.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd, exited, started := v.cmd, make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(exited)
+		err := v.ns.do(func() error {
+			err := cmd.Start()
+			started <- err
+			if err == nil {
+				v.err = cmd.Wait()
+			}
+			return nil
+		})
+		if err != nil {
+			started <- err
+		}
+	}()
+	if err := <-started; err != nil {
+		<-exited
 		return err
 	}
 	// A worker that gets no processor for a second makes VPP abort.
@@ -104,12 +122,8 @@ func (v *VPP) launch() error {
 			v.t.Logf("priority of VPP: %v", err)
 		}
 	}
-	v.ending, v.exited = false, make(chan struct{})
+	v.ending, v.exited = false, exited
 	v.started++
-	go func(cmd *exec.Cmd, exited chan struct{}) {
-		v.err = cmd.Wait()
-		close(exited)
-	}(v.cmd, v.exited)
 	return nil
 }
 
