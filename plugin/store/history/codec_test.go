@@ -58,7 +58,7 @@ func encodeRecords(all []record) (b []byte) {
 func TestRecordCodec(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	want := someRecords(rand.New(rand.NewPCG(seed, 0)), 500)
+	want := someRecords(rand.New(rand.NewPCG(seed, 0)), 60)
 	b := encodeRecords(want)
 	got, err := readRecords(string(b))
 	if err != nil || !slices.Equal(got, want) {

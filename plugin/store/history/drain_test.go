@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -14,17 +15,17 @@ import (
 
 // sink is a Sink that fails now and then, after it has taken some.
 type sink struct {
-	w     *world
+	r     *rand.Rand
 	taken []Event
 }
 
 func (s *sink) Append(_ context.Context, events []Event) error {
-	fails := s.w.r.IntN(3) == 0
+	fails := s.r.IntN(3) == 0
 	for _, e := range events {
 		if len(s.taken) > 0 && e.Sequence <= s.taken[len(s.taken)-1].Sequence {
 			continue
 		}
-		if fails && s.w.r.IntN(10) == 0 {
+		if fails && s.r.IntN(10) == 0 {
 			return errDisk
 		}
 		s.taken = append(s.taken, e)
@@ -43,7 +44,7 @@ func TestDrain(t *testing.T) {
 		s := memory.New()
 		done := make(chan error, 2)
 		go func() { done <- s.Run(ctx) }()
-		sinks := []Sink{&sink{w: w}, &sink{w: w}}
+		sinks := []Sink{&sink{r: rand.New(rand.NewPCG(w.r.Uint64(), 1))}, &sink{r: rand.New(rand.NewPCG(w.r.Uint64(), 2))}}
 		go func() { done <- Drain(ctx, s, quiet(t), sinks...) }()
 
 		for range 50 {

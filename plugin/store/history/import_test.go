@@ -22,7 +22,7 @@ func TestImport(t *testing.T) {
 	defer closeAll(t, l)
 	for range 3 {
 		from := len(w.holds)
-		for range 3000 {
+		for range 1000 {
 			w.step()
 		}
 		w.endAll()
