@@ -147,6 +147,11 @@ func packKey(ipv4 uint32, offset, length uint8, psid uint16) key {
 
 func (r *record) key() key { return packKey(r.ipv4, r.offset, r.length, r.psid) }
 
+// heldBy reports whether r is of the same subscriber and number as l.
+func (r *record) heldBy(l Lease) bool {
+	return r.owner() == ownerOf(l.Subscriber) && r.number == l.Number
+}
+
 // portSet is the port set of a record, which was made from a valid one.
 func (r *record) portSet() portset.PortSet {
 	set, _ := portset.Of(r.offset, r.length, r.psid)
