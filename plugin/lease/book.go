@@ -146,7 +146,7 @@ func (b *Book) insert(rec record) {
 	r := b.records.add(rec)
 	b.byKey.insert(&b.records, r)
 	b.link(r)
-	b.pools[rec.pool].occupy(&rec)
+	b.pools[rec.pool].occupy(r, &rec)
 	b.enter(r)
 }
 
@@ -155,7 +155,7 @@ func (b *Book) remove(r ref) {
 	b.leave(r)
 	rec := *b.records.at(r)
 	b.forget(r)
-	b.pools[rec.pool].vacate(b, &rec)
+	b.pools[rec.pool].vacate(b, r, &rec)
 }
 
 // forget takes a record out of the indices and the slab.

@@ -369,6 +369,31 @@ func TestConfigured(t *testing.T) {
 	if err := b.Rest(l); err != nil {
 		t.Fatal(err)
 	}
+	narrow := wide
+	narrow.PortSet, narrow.B4 = keyOfText(t, "192.0.2.0", "0/2/0").PortSet, b4(101)
+	over := softwire.Change{Put: []softwire.Softwire{narrow}}
+	for name, pools := range map[string]pool.Pools{
+		"same pools": {def}, "other pools": {testPool("b", "192.0.2.0/31", func(p *pool.Pool) { p.PSIDLen = 3 })},
+	} {
+		if err := b.Configure(pools, over, start); !errors.Is(err, ErrTaken) {
+			t.Errorf("%s: a softwire over one in hold-down: %v", name, err)
+		}
+	}
+	// The hold-down outlasts the process.
+	after := testBook(t, def)
+	if err := after.Restore(l, start); err != nil {
+		t.Fatal(err)
+	}
+	if g := acquire(t, after, pcp(1), start); g.Lease.Key() != keyOfText(t, "192.0.2.0", "0/3/4") {
+		t.Errorf("during the hold-down it gave %s", g.Lease.Key())
+	}
+	static := NewBook()
+	if err := static.Configure(pool.Pools{def}, over, start); err != nil {
+		t.Fatal(err)
+	}
+	if err := static.Restore(l, start); !errors.Is(err, ErrTaken) {
+		t.Errorf("restored under another softwire: %v", err)
+	}
 	b.Expire(l.Until.Add(-time.Second), 10)
 	if got := b.Stats()[0].Fresh; got != fresh {
 		t.Errorf("%d fresh port sets during the hold-down, %d before", got, fresh)

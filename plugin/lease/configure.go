@@ -82,10 +82,13 @@ func (l *layout) stockOf(ip netip.Addr) *stock {
 // configuration is a change under way.
 type configuration struct {
 	*layout
-	b        *Book
-	fixed    softwire.Change
-	now      instant
-	removed  map[key]bool // of fixed
+	b       *Book
+	fixed   softwire.Change
+	now     instant
+	removed map[key]bool // of fixed
+	// touched has the records on addresses that fixed puts softwires on, if the
+	// layout is a new one, which knows of no records yet.
+	touched  map[uint32][]ref
 	problems conflicts
 }
 
@@ -112,7 +115,16 @@ func (c *configuration) placed(rec *record) error {
 
 // checkRecords looks for leases that the new pools have no place for.
 func (c *configuration) checkRecords() {
-	c.b.records.each(func(_ ref, rec *record) {
+	c.touched = make(map[uint32][]ref)
+	if c.b.byKey.count > 0 {
+		for _, sw := range c.fixed.Put {
+			c.touched[ip4(sw.IPv4)] = nil
+		}
+	}
+	c.b.records.each(func(r ref, rec *record) {
+		if _, ok := c.touched[rec.ipv4]; ok {
+			c.touched[rec.ipv4] = append(c.touched[rec.ipv4], r)
+		}
 		if err := c.placed(rec); err != nil && !c.past(rec) && !c.removed[rec.key()] {
 			c.problems.add(c.b.lease(rec), err)
 		}
@@ -128,7 +140,7 @@ func (c *configuration) checkFixed() {
 			c.problems.all = append(c.problems.all, fmt.Errorf("softwire %s: %w: its address is in none", sw.Key(), ErrPool))
 			continue
 		}
-		c.eachUnder(st, sw, func(_ ref, rec *record) {
+		c.eachUnder(st, sw, func(rec *record) {
 			own := rec.key() == keyOf(sw.Key()) && rec.owner() == ownerOf(st.def.Subscriber(sw.B4))
 			if own || rec.flags.has(configured) || c.past(rec) {
 				return
@@ -138,17 +150,15 @@ func (c *configuration) checkFixed() {
 	}
 }
 
-// eachUnder calls visit with the records that have ports of sw.
-func (c *configuration) eachUnder(st *stock, sw softwire.Softwire, visit func(ref, *record)) {
-	if r := c.b.find(sw.Key()); r != 0 {
-		visit(r, c.b.records.at(r))
-	}
-	if st.fresh == nil || sw.PortSet.Params() == st.params {
+// eachUnder calls visit with the records that have ports of sw, which is in st.
+func (c *configuration) eachUnder(st *stock, sw softwire.Softwire, visit func(*record)) {
+	if c.layout == c.b.layout {
+		c.b.eachUnder(st, ip4(sw.IPv4), sw.PortSet, func(_ ref, rec *record) { visit(rec) })
 		return
 	}
-	for psid := range st.overlapping(sw.PortSet) {
-		if r := c.b.at(st.key(ip4(sw.IPv4), psid)); r != 0 {
-			visit(r, c.b.records.at(r))
+	for _, r := range c.touched[ip4(sw.IPv4)] {
+		if rec := c.b.records.at(r); rec.portSet().Overlaps(sw.PortSet) {
+			visit(rec)
 		}
 	}
 }
@@ -170,7 +180,7 @@ func (c *configuration) relocate() {
 	}
 	b.records.each(func(r ref, rec *record) {
 		b.addLength(rec.bits)
-		b.pools[rec.pool].occupy(rec)
+		b.pools[rec.pool].occupy(r, rec)
 	})
 	// Only now it is known what is lendable.
 	b.records.each(func(r ref, _ *record) { b.enter(r) })
@@ -195,11 +205,7 @@ func (c *configuration) release(k softwire.Key) {
 func (c *configuration) hold(sw softwire.Softwire) {
 	st := c.stockOf(sw.IPv4)
 	// What is under it is past, its own, or one that it replaces.
-	var under []ref
-	c.eachUnder(st, sw, func(r ref, _ *record) { under = append(under, r) })
-	for _, r := range under {
-		c.b.remove(r)
-	}
+	c.b.eachUnder(st, ip4(sw.IPv4), sw.PortSet, func(r ref, _ *record) { c.b.remove(r) })
 	c.b.insert(c.b.pack(Lease{
 		Softwire: sw, Subscriber: st.def.Subscriber(sw.B4), Pool: st.def.Name, Mechanism: pool.Static,
 		State: Bound, Configured: true, Start: c.now.time(),

@@ -1,10 +1,12 @@
 package lease
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
@@ -87,41 +89,42 @@ func (b *Book) Restore(l Lease, now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l.Expires = l.Horizon
-	st, err := b.stockFor(l)
-	if r := b.find(l.Key()); r != 0 {
-		if b.records.at(r).owner() == ownerOf(l.Subscriber) {
-			return nil
-		}
-		err = fmt.Errorf("%w by a softwire of the configuration", ErrTaken)
+	st, err := b.placeFor(l)
+	if st != nil {
+		var taken error
+		b.eachUnder(st, ip4(l.Softwire.IPv4), l.Softwire.PortSet, func(_ ref, rec *record) {
+			st, err = nil, nil
+			if rec.owner() != ownerOf(l.Subscriber) {
+				taken = fmt.Errorf("%w by softwire %s of the configuration", ErrTaken, b.lease(rec).Key())
+			}
+		})
+		err = cmp.Or(taken, err)
 	}
 	over := !l.Reserved && l.State == Resting && ceil(l.Until) <= floor(now)
 	if errors.Is(err, ErrPool) && l.State == Bound && !l.Expires.IsZero() {
 		over = ceil(l.Expires) <= floor(now)
 	}
 	switch {
-	case err != nil && over:
-		return nil
-	case err != nil:
+	case err != nil && !over:
 		return fmt.Errorf("lease %s of subscriber %s: %w", l.Key(), l.Subscriber, err)
+	case err == nil && st != nil:
+		b.insert(b.pack(l, st.number))
 	}
-	b.insert(b.pack(l, st.number))
 	return nil
 }
 
-// stockFor is the pool that a lease's port set belongs to. The error wraps
-// ErrPool or ErrTaken.
-func (b *Book) stockFor(l Lease) (*stock, error) {
+// placeFor is the pool that has the address of a lease. The error wraps ErrPool
+// if the pool has no such port set; what was a softwire of the configuration
+// before it came to rest may be any.
+func (b *Book) placeFor(l Lease) (*stock, error) {
 	st := b.stockOf(l.Softwire.IPv4)
-	if st == nil {
-		return nil, fmt.Errorf("%w: none has its address", ErrPool)
-	}
 	switch p := l.Softwire.PortSet.Params(); {
+	case st == nil:
+		return nil, fmt.Errorf("%w: none has its address", ErrPool)
 	case st.fresh == nil:
-		return nil, fmt.Errorf("%w: pool %q names no mechanism", ErrPool, st.def.Name)
-	case p != st.params:
-		return nil, fmt.Errorf("%w: pool %q has psid-offset/psid-len %s", ErrPool, st.def.Name, st.params)
-	case st.blocked[st.slot(ip4(l.Softwire.IPv4), l.Softwire.PortSet.PSID())] > 0:
-		return nil, fmt.Errorf("%w: softwires of the configuration have ports of it", ErrTaken)
+		return st, fmt.Errorf("%w: pool %q names no mechanism", ErrPool, st.def.Name)
+	case p != st.params && (l.Mechanism != pool.Static || l.State != Resting):
+		return st, fmt.Errorf("%w: pool %q has psid-offset/psid-len %s", ErrPool, st.def.Name, st.params)
 	}
 	return st, nil
 }

@@ -23,9 +23,12 @@ func (b *Book) Reserve(q Request, now time.Time) (Grant, error) {
 		Softwire: softwire.Softwire{IPv4: q.Want.IPv4, PortSet: q.Want.PortSet},
 		Number:   q.Number, Mechanism: q.Mechanism, State: Resting, Reserved: true, Attributes: q.Attributes,
 	}
-	st, err := b.stockFor(l)
-	if err != nil {
-		return Grant{}, fmt.Errorf("%s: %w", q.Want, err)
+	st := b.stockOf(q.Want.IPv4)
+	switch {
+	case st == nil || st.fresh == nil || q.Want.PortSet.Params() != st.params:
+		return Grant{}, fmt.Errorf("%s: %w: it is not a port set of a pool that lends", q.Want, ErrPool)
+	case len(st.blocked[st.slot(ip4(q.Want.IPv4), q.Want.PortSet.PSID())]) > 0:
+		return Grant{}, fmt.Errorf("%s: %w: a softwire of the configuration has ports of it", q.Want, ErrTaken)
 	}
 	if q.Number >= st.def.Quota {
 		return Grant{}, fmt.Errorf("subscriber %s, number %d: %w", q.Subscriber, q.Number, ErrQuota)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/portset"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 // stock is what a pool has to give out.
@@ -24,9 +25,9 @@ type stock struct {
 	// fresh has the port sets that are lendable and have no record. Numbers
 	// ascend in the order in which they are given out.
 	fresh *bitset
-	// blocked counts by port set how many softwires with other parameters have
-	// ports of it.
-	blocked map[int]int
+	// blocked has by port set the records with other parameters that have ports of
+	// it.
+	blocked map[int][]ref
 	// resting has the records that may go to another subscriber, by the time
 	// from which on.
 	resting heap
@@ -46,7 +47,7 @@ type Counts struct {
 
 // newStock is a pool of which nothing is in use.
 func newStock(def pool.Pool, number uint16) *stock {
-	st := &stock{def: def, number: number, blocked: make(map[int]int)}
+	st := &stock{def: def, number: number, blocked: make(map[int][]ref)}
 	// Pools are validated before they come here.
 	st.params, _ = def.Params()
 	st.spans, st.addresses = spansOf(def.Prefixes)
@@ -115,7 +116,7 @@ func (st *stock) fits(rec *record) bool {
 // lendable reports whether a port set of the pool may be given to one who does
 // not have it.
 func (st *stock) lendable(ip uint32, psid uint16) bool {
-	if st.fresh == nil || st.excluded[psid] || st.blocked[st.slot(ip, psid)] > 0 {
+	if st.fresh == nil || st.excluded[psid] || len(st.blocked[st.slot(ip, psid)]) > 0 {
 		return false
 	}
 	_, closed := find(st.closed, ip)
@@ -127,9 +128,9 @@ func (st *stock) extends(rec *record) bool {
 	return !st.draining && (rec.flags.has(reserved) || st.fits(rec) && st.lendable(rec.ipv4, rec.psid))
 }
 
-// occupy takes the record's port set out of what is fresh. One with other
+// occupy takes the port set of the record r out of what is fresh. One with other
 // parameters blocks all port sets that it has ports of.
-func (st *stock) occupy(rec *record) {
+func (st *stock) occupy(r ref, rec *record) {
 	switch {
 	case st.fresh == nil:
 	case st.fits(rec):
@@ -137,14 +138,14 @@ func (st *stock) occupy(rec *record) {
 	default:
 		for psid := range st.overlapping(rec.portSet()) {
 			slot := st.slot(rec.ipv4, psid)
-			st.blocked[slot]++
+			st.blocked[slot] = append(st.blocked[slot], r)
 			st.fresh.remove(slot)
 		}
 	}
 }
 
 // vacate is the inverse of occupy, for a record that is no more.
-func (st *stock) vacate(b *Book, rec *record) {
+func (st *stock) vacate(b *Book, r ref, rec *record) {
 	switch {
 	case st.fresh == nil:
 	case st.fits(rec):
@@ -152,11 +153,35 @@ func (st *stock) vacate(b *Book, rec *record) {
 	default:
 		for psid := range st.overlapping(rec.portSet()) {
 			slot := st.slot(rec.ipv4, psid)
-			if st.blocked[slot]--; st.blocked[slot] == 0 {
+			rest := slices.DeleteFunc(st.blocked[slot], func(o ref) bool { return o == r })
+			if st.blocked[slot] = rest; len(rest) == 0 {
 				delete(st.blocked, slot)
 			}
 			st.refresh(b, rec.ipv4, psid)
 		}
+	}
+}
+
+// eachUnder calls visit with the records that have ports of a port set on ip, each
+// once. In a pool that lends nothing that is the one of the port set itself.
+func (b *Book) eachUnder(st *stock, ip uint32, set portset.PortSet, visit func(ref, *record)) {
+	var seen []ref
+	meet := func(r ref) {
+		if r != 0 && !slices.Contains(seen, r) && b.records.at(r).portSet().Overlaps(set) {
+			seen = append(seen, r)
+		}
+	}
+	meet(b.find(softwire.Key{IPv4: addr4(ip), PortSet: set}))
+	if st.fresh != nil {
+		for psid := range st.overlapping(set) {
+			meet(b.at(st.key(ip, psid)))
+			for _, r := range st.blocked[st.slot(ip, psid)] {
+				meet(r)
+			}
+		}
+	}
+	for _, r := range seen {
+		visit(r, b.records.at(r))
 	}
 }
 
@@ -169,6 +194,9 @@ func (st *stock) refresh(b *Book, ip uint32, psid uint16) {
 
 // overlapping yields the PSIDs of the pool that have ports of set.
 func (st *stock) overlapping(set portset.PortSet) iter.Seq[uint16] {
+	if set.Params() == st.params {
+		return func(yield func(uint16) bool) { yield(set.PSID()) }
+	}
 	return st.params.Containing(slices.Collect(set.Ranges())...)
 }
 
