@@ -30,6 +30,13 @@ func (x *index) insert(s *slab, r ref) {
 	x.link(s, r)
 }
 
+// expect makes room for n records, if there are none yet.
+func (x *index) expect(n int) {
+	if x.count == 0 {
+		x.heads = make([]ref, n)
+	}
+}
+
 func (x *index) link(s *slab, r ref) {
 	rec := s.at(r)
 	head := &x.heads[x.head(x.hash(rec))]

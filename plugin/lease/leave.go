@@ -79,6 +79,14 @@ func (b *Book) Rest(l Lease) error {
 	return nil
 }
 
+// Expect makes room for n leases, before the first of as many calls of Restore.
+func (b *Book) Expect(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.byKey.expect(n)
+	b.bySubscriber.expect(n)
+}
+
 // Restore takes in a lease that was durable when the process began: with its
 // horizon, since the subscriber may have been told that much. Configure comes
 // before. A softwire of the configuration takes the place of the same

@@ -29,8 +29,9 @@ const (
 	drainValues = "drain" // by name, the pools that are drained
 )
 
-// batchSize is how many softwires go into the table at once.
-const batchSize = 4096
+// batchSize is how many softwires go into the table at once: many, since every
+// change of the table copies parts of it, and still few for the memory.
+const batchSize = 1 << 17
 
 // Load takes in the pools, the softwires of the configuration, which the table
 // has, and what the store has: leases go into the table too, and after that it is
@@ -87,7 +88,9 @@ func (p *Provisioner) loadDrains(ctx context.Context) error {
 }
 
 func (p *Provisioner) loadLeases(ctx context.Context, now time.Time) error {
-	put := make([]softwire.Softwire, 0, batchSize)
+	stored := p.store.Stats().Leases
+	p.book.Expect(stored)
+	put := make([]softwire.Softwire, 0, min(stored, batchSize))
 	flush := func() error {
 		err := p.table.Apply(softwire.Change{Put: put})
 		put = put[:0]
