@@ -17,8 +17,9 @@ type Sink interface {
 }
 
 const (
-	drainBatch = 4096        // events
-	drainRetry = time.Second // after a failure
+	drainBatch = 4096                  // events
+	drainPause = 50 * time.Millisecond // so that events are moved together
+	drainRetry = time.Second           // after a failure
 )
 
 // Drain moves the events of a store's outbox to all sinks until ctx ends, and
@@ -28,19 +29,21 @@ func Drain(ctx context.Context, outbox store.Outbox, log logrus.FieldLogger, sin
 	failing := false
 	for {
 		err := drain(ctx, outbox, sinks)
+		pause := drainPause
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
 			failing = false
-			continue
-		case !failing:
-			log.WithError(err).Error("history: events of leases stay in the store's outbox; it is tried again")
-			failing = true
+		default:
+			if !failing {
+				log.WithError(err).Error("history: events of leases stay in the store's outbox; it is tried again")
+			}
+			failing, pause = true, drainRetry
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(drainRetry):
+		case <-time.After(pause):
 		}
 	}
 }
