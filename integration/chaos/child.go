@@ -104,7 +104,7 @@ func child(ctx context.Context, s settings) error {
 	group.Go(func() error { return rec.Run(ctx) })
 	group.Go(func() error { return p.Run(ctx) })
 	group.Go(func() error { return past.Run(ctx) })
-	group.Go(func() error { return drain(ctx, st, past) })
+	group.Go(func() error { return history.Drain(ctx, st, log, past) })
 	group.Go(func() error {
 		<-ctx.Done()
 		return requests.Close() // and so ends what serves it
@@ -125,38 +125,6 @@ func connection(fd uintptr) (net.Conn, error) {
 	f := os.NewFile(fd, "parent")
 	c, err := net.FileConn(f)
 	return c, errors.Join(err, f.Close())
-}
-
-// drain moves events from the outbox to the history.
-func drain(ctx context.Context, from store.Outbox, to *history.Log) error {
-	for ctx.Err() == nil {
-		if err := drainOnce(ctx, from, to); err != nil {
-			// The disk may fail for a while.
-			select {
-			case <-time.After(10 * time.Millisecond):
-			case <-ctx.Done():
-			}
-		}
-	}
-	return nil
-}
-
-func drainOnce(ctx context.Context, from store.Outbox, to *history.Log) error {
-	waiting, err := from.Events(ctx, 0, 100)
-	if err != nil {
-		return err
-	}
-	events := make([]history.Event, len(waiting))
-	for i, w := range waiting {
-		if events[i], err = history.ParseEvent(w.Data); err != nil {
-			return err
-		}
-		events[i].Sequence = w.Sequence
-	}
-	if err := to.Append(ctx, events); err != nil {
-		return err
-	}
-	return from.Drop(ctx, waiting[len(waiting)-1].Sequence)
 }
 
 // Router is what a parent may ask.
