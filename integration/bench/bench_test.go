@@ -19,7 +19,7 @@ import (
 func TestBenches(t *testing.T) {
 	// The commands are not built here: the tests of package scene run them.
 	small := scale{
-		bindings: 2000, fewBindings: 2000, flows: 500, largeFlows: 512,
+		bindings: 2000, fewBindings: 2000, flows: 500, largeFlows: 512, leaseCount: 500,
 		rateTime: time.Millisecond, attackTime: 50 * time.Millisecond, smallBatches: 50,
 		holds: 200_000, queries: 100,
 	}

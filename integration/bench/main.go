@@ -39,6 +39,7 @@ type scale struct {
 	fewBindings  int // where the table is not what is measured
 	flows        int // packets of different flows
 	largeFlows   int // the same for large packets
+	leaseCount   int
 	rateTime     time.Duration
 	attackTime   time.Duration // on the clock of the attack
 	attackBefore time.Duration // the same, before anything is counted
@@ -58,6 +59,7 @@ func fullScale() scale {
 		fewBindings:  1 << 16,
 		flows:        1 << 19,
 		largeFlows:   1 << 13,
+		leaseCount:   1_000_000,
 		rateTime:     time.Second,
 		attackTime:   2 * time.Second,
 		attackBefore: 2 * time.Second, // a rate limit lets a burst pass first
@@ -81,6 +83,7 @@ func benches(s scale) []bench {
 		{"attack", s.attack},
 		{"load", s.load},
 		{"tcp", s.tcp},
+		{"leases", s.leases},
 		{"vpp", s.vpp},
 		{"history", s.history},
 	}
