@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/control"
@@ -130,7 +131,7 @@ func (v view) Status(ctx context.Context) (api.Status, error) {
 		status.Problems = append(status.Problems, fmt.Sprintf("the networks are not configured: %v", r.NetworkError))
 	}
 	for _, p := range r.Problems {
-		status.Problems = append(status.Problems, fmt.Sprintf("%s of softwire %s: %v", p.Op.Kind, p.Op.Softwire.Key(), p.Reason))
+		status.Problems = append(status.Problems, fmt.Sprintf("%s of softwire %s: %s", p.Op.Kind, p.Op.Softwire.Key(), reasonOf(p)))
 	}
 	return status, nil
 }
@@ -241,9 +242,14 @@ func (v view) EachSoftwire(ctx context.Context, keys []softwire.Key, visit func(
 // Problem implements control.Problems.
 func (v view) Problem(key softwire.Key) string {
 	if p, ok := v.run.rec.Problem(key); ok {
-		return p.Reason.Error()
+		return reasonOf(p)
 	}
 	return ""
+}
+
+// reasonOf is p's reason without the key, which data planes may begin it with.
+func reasonOf(p reconcile.Problem) string {
+	return strings.TrimPrefix(p.Reason.Error(), p.Op.Softwire.Key().String()+": ")
 }
 
 // Trace implements control.Tracer.

@@ -32,6 +32,10 @@ type PortInspection struct {
 	Received, Sent dataplane.Traffic
 }
 
+// inspectTimeout bounds an Inspect: whoever looks at a VPP that hangs wants to
+// know that soon.
+const inspectTimeout = 3 * time.Second
+
 // Inspect asks VPP how it is. It does not wait for programming. The error wraps
 // ErrNotConnected if there is no VPP.
 func (d *Driver) Inspect(ctx context.Context) (Inspection, error) {
@@ -39,7 +43,7 @@ func (d *Driver) Inspect(ctx context.Context) (Inspection, error) {
 	if err != nil {
 		return Inspection{}, err
 	}
-	ctx, cancel := s.limit(ctx)
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
 	version, err := vpe.NewServiceClient(s.conn).ShowVersion(ctx, &vpe.ShowVersion{})
 	if err != nil {
