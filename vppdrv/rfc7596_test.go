@@ -318,3 +318,49 @@ func TestOddTunnelPackets(t *testing.T) {
 		}
 	}
 }
+
+// TestFragments: fragments get through that belong to somebody, in any order,
+// and those of nobody do not.
+func TestFragments(t *testing.T) {
+	b := newParties(t, nil)
+	outside := netip.AddrPortFrom(host, 53)
+	inShared, inWhole := netip.AddrPortFrom(shared, portShared), netip.AddrPortFrom(whole, 9)
+	nobodys := netip.AddrPortFrom(shared, portNobody)
+	const size = 1200
+	var id uint16
+	for _, tt := range []struct {
+		name     string
+		src, dst netip.AddrPort
+		b4, br   netip.Addr // of the sender, if it is behind a lwB4
+		out      [2]int     // packets by side
+	}{
+		{"to a shared address", outside, inShared, netip.Addr{}, netip.Addr{}, [2]int{side6: 2}},
+		{"to a whole address", outside, inWhole, netip.Addr{}, netip.Addr{}, [2]int{side6: 2}},
+		{"from a whole address", inWhole, outside, b4Whole, br2, [2]int{side4: 2}},
+		{"from a shared address to a whole one", inShared, inWhole, b4Shared, br1, [2]int{side6: 2}},
+		{"from a whole address to a shared one", inWhole, inShared, b4Whole, br2, [2]int{side6: 2}},
+		// The first one is answered.
+		{"to nobody", outside, nobodys, netip.Addr{}, netip.Addr{}, [2]int{side4: 1}},
+		{"from a stranger in the name of a whole address", inWhole, outside, b4Nobody, br2, [2]int{}},
+	} {
+		for _, backwards := range []bool{false, true} {
+			id++
+			packet := udp4(tt.src, tt.dst, size)
+			parts := [][]byte{cut(packet, id, 0, 640), cut(packet, id, 640, len(packet)-ip4Header)}
+			if backwards {
+				slices.Reverse(parts)
+			}
+			side := side4
+			if tt.b4.IsValid() {
+				side = side6
+				for i := range parts {
+					parts[i] = tunnelled(tt.b4, tt.br, parts[i])
+				}
+			}
+			out := b.exchange(t, side, parts...)
+			if len(out[side4]) != tt.out[side4] || len(out[side6]) != tt.out[side6] {
+				t.Errorf("%s, backwards %t: %v, want %v", tt.name, backwards, out, tt.out)
+			}
+		}
+	}
+}
