@@ -13,6 +13,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/dataplane/fake"
 	"github.com/lwaftr/lw4o6/plugin/lease"
+	"github.com/lwaftr/lw4o6/plugin/portset"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/plugin/store"
 )
@@ -34,16 +35,17 @@ type witness struct {
 	// since.
 	released map[netip.Addr]bool
 	// dead routers tell nobody anything.
-	dead               bool
-	failing, hanging   bool
-	puts, takeovers    int
-	grants, failed     int
-	crashes, expiredAt int
+	dead                bool
+	failing, hanging    bool
+	puts, takeovers     int
+	grants, failed      int
+	crashes, configured int
 }
 
 type passed struct {
 	b4   netip.Addr
 	gone time.Time // zero: still there
+	life int       // how many crashes there were before it was put
 }
 
 func (w *witness) n(most int) int {
@@ -96,9 +98,11 @@ func (w *witness) op(op dataplane.Op) {
 	switch {
 	case op.Kind == dataplane.Remove:
 		if used && last.gone.IsZero() {
-			w.held[key] = passed{last.b4, now}
+			w.held[key] = passed{last.b4, now, last.life}
 		}
 		return
+	case used && last.b4 == fixedB4 && last.life < w.crashes:
+		// What the configuration removed shortly before a crash is not remembered.
 	case used && last.b4 != op.Softwire.B4:
 		w.takeovers++
 		if last.gone.IsZero() || now.Sub(last.gone) < w.holdDown {
@@ -106,7 +110,7 @@ func (w *witness) op(op dataplane.Op) {
 		}
 	}
 	w.puts++
-	w.held[key] = passed{b4: op.Softwire.B4}
+	w.held[key] = passed{b4: op.Softwire.B4, life: w.crashes}
 }
 
 // granted notes what a subscriber was told, and checks I1 among what all know.
@@ -185,6 +189,41 @@ func (w *witness) act(d *deck, p *Provisioner, subscriber, what int) {
 	}
 }
 
+// fixedB4 is the lwB4 of all softwires of the configuration.
+var fixedB4 = netip.MustParseAddr("2001:db8:f::b4")
+
+// configure takes softwires out of the configuration, and puts in one that may
+// be on a lease, and then is refused.
+func (w *witness) configure(d *deck) {
+	var keep []softwire.Softwire
+	for _, s := range d.static {
+		if w.n(3) > 0 {
+			keep = append(keep, s)
+		}
+	}
+	def := d.pools[w.n(2)]
+	set, err := portset.Of(0, 4, uint16(2+w.n(14)))
+	if err != nil {
+		w.Error(err)
+		return
+	}
+	keep = append(keep, softwire.Softwire{IPv4: def.Prefixes[0].Addr(), PortSet: set, B4: fixedB4, BR: def.BR})
+	next := softwire.NewTable()
+	if next.Apply(softwire.Change{Put: keep}) != nil {
+		return // it is there already
+	}
+	_, err = d.p.Configure(d.pools, next.Snapshot())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case err == nil:
+		d.static = keep
+		w.configured++
+	case !errors.Is(err, ErrTaken):
+		w.Error(err)
+	}
+}
+
 // kept checks that nothing was lost that somebody was told (I2).
 func (w *witness) kept(d *deck) {
 	w.Helper()
@@ -200,7 +239,6 @@ func (w *witness) kept(d *deck) {
 	}
 	for b4, l := range w.told {
 		if !l.Expires.After(now) {
-			w.expiredAt++
 			delete(w.told, b4)
 			continue
 		}
@@ -241,12 +279,15 @@ func TestRandom(t *testing.T) {
 					all.Go(func() { w.act(d, p, (first+i*7)%subscribers, what) })
 				}
 			}
+			if w.n(6) == 0 {
+				w.configure(d)
+			}
 			if w.n(8) == 0 {
 				time.Sleep(time.Duration(w.n(40)) * time.Millisecond)
 				w.mu.Lock()
 				w.dead = true
-				w.mu.Unlock()
 				w.crashes++
+				w.mu.Unlock()
 				d.crash()
 				all.Wait()
 				w.mu.Lock()
@@ -269,8 +310,8 @@ func TestRandom(t *testing.T) {
 			}
 		}
 		d.stop()
-		t.Logf("%d puts, %d to another subscriber, %d grants, %d refusals, %d crashes", w.puts, w.takeovers, w.grants, w.failed, w.crashes)
-		if w.takeovers < 100 || w.grants < 1000 || w.crashes < 20 {
+		t.Logf("%d puts, %d to another subscriber, %d grants, %d refusals, %d crashes, %d configurations", w.puts, w.takeovers, w.grants, w.failed, w.crashes, w.configured)
+		if w.takeovers < 100 || w.grants < 1000 || w.crashes < 20 || w.configured < 10 {
 			t.Error("not much was tried")
 		}
 	})
