@@ -37,6 +37,7 @@ func TestMutantsAreCaught(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			caught(t, mutant(t, m.file, m.old, m.new), func(*disk.Disk) {}, m.wanted...)
 		})
 	}

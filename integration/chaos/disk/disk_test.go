@@ -247,7 +247,7 @@ func run(t *testing.T, seed uint64, lie bool, cycle func(*testing.T, *trial, *ra
 		x.disk.Lie()
 	}
 	x.live(t, disk.Faults{}, 60)
-	for range 6 {
+	for range 4 {
 		cycle(t, x, r)
 		if lost := x.lost(t); lost != "" || t.Failed() {
 			return lost, x
@@ -261,7 +261,7 @@ func TestNothingIsLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seed := rand.Uint64()
 			var acked, failed, faults, losses int
-			for range 6 {
+			for range 4 {
 				seed++
 				lost, x := run(t, seed, false, cycle)
 				if lost != "" {
