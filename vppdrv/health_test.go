@@ -145,6 +145,32 @@ func (b *bench) blockade(t *testing.T) (block func(bool)) {
 	}
 }
 
+// TestNoAnswer: a VPP that hangs counts as not forwarding, long before it is
+// given up, and is as it was when it goes on.
+func TestNoAnswer(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.PingInterval, c.ProbeTimeout = 10*time.Millisecond, 100*time.Millisecond })
+	known := b.up(t)
+	if err := b.Configure(t.Context(), network()); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, b, puts(table(100)))
+	b.vpp.Pause()
+	h := b.becomes(t, known, dataplane.StateDown)
+	if h.Incarnation != known.Incarnation || !strings.Contains(h.Reason, "answered") {
+		t.Errorf("health %+v while VPP hangs", h)
+	}
+	if chaosRuns(t) > 1 {
+		sleep(t.Context(), 10*time.Second)
+	}
+	b.vpp.Resume()
+	if h = b.becomes(t, h, dataplane.StateUp); h.Incarnation != known.Incarnation {
+		t.Errorf("health %+v after VPP hung", h)
+	}
+	if got := read(t, b); !maps.Equal(got, byKey(table(100))) {
+		t.Errorf("read back %d softwires", len(got))
+	}
+}
+
 // TestWorkerHangs: a worker that hangs does not go unnoticed although VPP's main
 // thread answers.
 func TestWorkerHangs(t *testing.T) {

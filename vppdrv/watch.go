@@ -48,7 +48,7 @@ func (w *watcher) look(ctx context.Context) (reason string, err error) {
 		if !errors.Is(err, vppapi.ErrNoAnswer) || time.Since(w.answered) >= c.Unresponsive {
 			return "", err
 		}
-		return fmt.Sprintf("VPP has not answered for %s", time.Since(w.answered).Round(time.Second)), nil
+		return fmt.Sprintf("VPP has not answered for %s", time.Since(w.answered).Round(100*time.Millisecond)), nil
 	}
 	w.answered = time.Now()
 	states, err := ports.States(ctx, w.conn, w.ports)
