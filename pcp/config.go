@@ -1,0 +1,68 @@
+package pcp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Config is what an operator says of the server.
+type Config struct {
+	// ThirdParties may ask for mappings of others (THIRD_PARTY): an external
+	// provisioning system, over a network that is trusted (RFC 6887 section 13.1).
+	ThirdParties []netip.Prefix `yaml:"third-parties"`
+	// SoftwireNonce is what a new nonce of a lwB4 that holds a port set means.
+	SoftwireNonce NonceRule `yaml:"softwire-nonce"`
+	// AnyProtocol answers requests for a port of one protocol, which generic
+	// clients send, with a port of the lwB4's set, which is for all protocols.
+	AnyProtocol bool `yaml:"any-protocol"`
+	// MoveInterval is how long a subscriber keeps a tunnel address at least (RFC
+	// 7785 section 4).
+	MoveInterval time.Duration `yaml:"move-interval"`
+}
+
+// NonceRule says what a nonce that is not that of the mapping means when it comes
+// through the softwire. Over plain IPv6 it is always refused, and so is a deletion
+// with it.
+type NonceRule string
+
+// The rules.
+const (
+	// NonceReplace takes it for that of a CPE that forgot the old one. The
+	// softwire's outer address says who it is.
+	NonceReplace NonceRule = "replace"
+	// NonceStrict refuses it until the mapping expires (RFC 6887 section 11.3).
+	NonceStrict NonceRule = "strict"
+)
+
+// DefaultConfig is that of an operator who says nothing.
+func DefaultConfig() Config {
+	return Config{SoftwireNonce: NonceReplace, MoveInterval: 30 * time.Minute}
+}
+
+// Validate reports what is wrong with c.
+func (c Config) Validate() error {
+	var errs []error
+	for i, p := range c.ThirdParties {
+		if !p.IsValid() || p != p.Masked() || !p.Addr().Is6() {
+			errs = append(errs, fmt.Errorf("third-parties[%d]: %s is not an IPv6 prefix", i, p))
+		}
+	}
+	if c.SoftwireNonce != NonceReplace && c.SoftwireNonce != NonceStrict {
+		errs = append(errs, fmt.Errorf("softwire-nonce: %q is not a rule; use %s or %s", c.SoftwireNonce, NonceReplace, NonceStrict))
+	}
+	if c.MoveInterval < 0 {
+		errs = append(errs, fmt.Errorf("move-interval: %s is negative", c.MoveInterval))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) isThirdParty(a netip.Addr) bool {
+	for _, p := range c.ThirdParties {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
