@@ -3,7 +3,6 @@ package pcp
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
@@ -18,6 +17,8 @@ type Server struct {
 	now    func() time.Time
 	moves  moves
 	counts counts
+
+	perSource, perPrefix *limiter
 }
 
 // New returns a server of what grants has. The epoch is in seconds (RFC 6887
@@ -27,7 +28,12 @@ func New(config Config, grants Grants, epoch func(now time.Time) uint32, now fun
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return &Server{config: config, grants: grants, epoch: epoch, now: now, moves: moves{last: make(map[place]time.Time)}}, nil
+	return &Server{
+		config: config, grants: grants, epoch: epoch, now: now,
+		moves:     moves{last: make(map[place]time.Time)},
+		perSource: newLimiter(config.SourceRate),
+		perPrefix: newLimiter(config.PrefixRate),
+	}, nil
 }
 
 // Answer returns what to send back for a UDP payload: nothing, a response, or one
@@ -197,40 +203,3 @@ func resultOf(err error, a *ask) (result pcpmsg.ResultCode, lifetime time.Durati
 
 // seconds is a duration in whole seconds, as far as 32 bits go.
 func seconds(d time.Duration) uint32 { return uint32(min(d/time.Second, 1<<32-1)) }
-
-// Counts is what was answered since the server was made.
-type Counts struct {
-	Answered map[pcpmsg.ResultCode]uint64
-	Dropped  uint64 // not answered
-}
-
-type counts struct {
-	mu      sync.Mutex
-	results [256]uint64
-	dropped uint64
-}
-
-func (c *counts) answered(r pcpmsg.ResultCode) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.results[r]++
-}
-
-func (c *counts) drop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dropped++
-}
-
-// Counts are those up to now.
-func (s *Server) Counts() Counts {
-	s.counts.mu.Lock()
-	defer s.counts.mu.Unlock()
-	c := Counts{Answered: make(map[pcpmsg.ResultCode]uint64), Dropped: s.counts.dropped}
-	for result, n := range s.counts.results {
-		if n > 0 {
-			c.Answered[pcpmsg.ResultCode(result)] = n
-		}
-	}
-	return c
-}

@@ -20,6 +20,18 @@ type Config struct {
 	// MoveInterval is how long a subscriber keeps a tunnel address at least (RFC
 	// 7785 section 4).
 	MoveInterval time.Duration `yaml:"move-interval"`
+	// SourceRate and PrefixRate are how many requests per second one address, and
+	// all of one prefix of PrefixLen bits, may send; more are dropped. 0 is
+	// without limit.
+	SourceRate int `yaml:"source-rate"`
+	PrefixRate int `yaml:"prefix-rate"`
+	PrefixLen  int `yaml:"prefix-len"`
+	// MaxPending is how many requests may wait for a port set at the same time;
+	// more are dropped.
+	MaxPending int `yaml:"max-pending"`
+	// Patience is how long one waits for a port set to be durable and programmed.
+	// After that it is not answered, and the client asks again.
+	Patience time.Duration `yaml:"patience"`
 }
 
 // NonceRule says what a nonce that is not that of the mapping means when it comes
@@ -38,8 +50,22 @@ const (
 
 // DefaultConfig is that of an operator who says nothing.
 func DefaultConfig() Config {
-	return Config{SoftwireNonce: NonceReplace, MoveInterval: 30 * time.Minute}
+	return Config{
+		SoftwireNonce: NonceReplace,
+		MoveInterval:  30 * time.Minute,
+		SourceRate:    10,
+		PrefixRate:    50,
+		PrefixLen:     56,
+		MaxPending:    4096,
+		Patience:      10 * time.Second,
+	}
 }
+
+// Bounds of a Config.
+const (
+	maxRate    = 1_000_000
+	maxPending = 1 << 20
+)
 
 // Validate reports what is wrong with c.
 func (c Config) Validate() error {
@@ -54,6 +80,23 @@ func (c Config) Validate() error {
 	}
 	if c.MoveInterval < 0 {
 		errs = append(errs, fmt.Errorf("move-interval: %s is negative", c.MoveInterval))
+	}
+	for _, rate := range []struct {
+		key  string
+		rate int
+	}{{"source-rate", c.SourceRate}, {"prefix-rate", c.PrefixRate}} {
+		if rate.rate < 0 || rate.rate > maxRate {
+			errs = append(errs, fmt.Errorf("%s: %d: want 0 to %d per second", rate.key, rate.rate, maxRate))
+		}
+	}
+	if c.PrefixLen < 1 || c.PrefixLen > 128 {
+		errs = append(errs, fmt.Errorf("prefix-len: %d is not a length of IPv6 prefixes: want 1 to 128", c.PrefixLen))
+	}
+	if c.MaxPending < 1 || c.MaxPending > maxPending {
+		errs = append(errs, fmt.Errorf("max-pending: %d: want 1 to %d", c.MaxPending, maxPending))
+	}
+	if c.Patience <= 0 || c.Patience > time.Minute {
+		errs = append(errs, fmt.Errorf("patience: %s: want more than 0 and at most %s", c.Patience, time.Minute))
 	}
 	return errors.Join(errs...)
 }

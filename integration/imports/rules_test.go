@@ -48,12 +48,13 @@ var rules = []rule{
 	{pkg: "plugin/metrics", may: list("plugin/dataplane", "plugin/reconcile", "plugin/lease", "plugin/provision", "plugin/announce", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 
 	// The composition root takes everything, and so is not core.
-	{pkg: "plugin", may: list("plugin/...", "vppdrv", "pcp", "bgp", "coredhcp-plugin/...")},
+	{pkg: "plugin", may: list("plugin/...", "vppdrv", "pcp/...", "bgp", "coredhcp-plugin/...")},
 
 	{pkg: "vppdrv/...", may: list("vppdrv/...", "plugin/forwarder/...", "plugin/dataplane", "plugin/softwire", "plugin/portset")},
 	{pkg: "pcp/pcpmsg"},
+	{pkg: "pcp/datagram", may: list("plugin/forwarder/checksum")},
 	{pkg: "pcp/client", may: list("pcp/pcpmsg", "plugin/portset")},
-	{pkg: "pcp", may: list("pcp/pcpmsg", "plugin/portset")},
+	{pkg: "pcp", may: list("pcp/pcpmsg", "pcp/datagram", "plugin/portset")},
 	{pkg: "bgp/..."},
 	{pkg: "coredhcp-plugin/s46", may: list("plugin/portset")},
 	{pkg: "coredhcp-plugin/lw4o6", may: list("coredhcp-plugin/s46", "plugin/provision", "plugin/control/api", "pcp/client", "plugin/softwire", "plugin/portset")},

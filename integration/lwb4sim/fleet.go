@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lwaftr/lw4o6/pcp/client"
+	"github.com/lwaftr/lw4o6/pcp/datagram"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
 )
 
@@ -95,7 +96,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 }
 
 // maxPacket is the longest packet that has a PCP message in it.
-const maxPacket = ip6Length + ip4Length + udpLength + pcpmsg.MaxLength
+const maxPacket = datagram.Overhead + pcpmsg.MaxLength
 
 // receive hands on what comes from a link until ctx ends.
 func receive(ctx context.Context, link Link, arrivals chan<- []byte) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/pcp/client"
+	"github.com/lwaftr/lw4o6/pcp/datagram"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
 )
 
@@ -63,7 +64,7 @@ func (b *lwb4) send(_ netip.AddrPort, request []byte) {
 	b.fleet.up.Pass(b.fleet.now, b.fleet.config.Population.packet(b.index, request))
 }
 
-func (b *lwb4) receive(d Datagram) {
+func (b *lwb4) receive(d datagram.Datagram) {
 	if b.set == nil || b.set.Receive(b.fleet.now, d.From, d.Payload) != nil {
 		b.fleet.counts.Ignored++
 		return

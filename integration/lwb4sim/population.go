@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/pcp/client"
+	"github.com/lwaftr/lw4o6/pcp/datagram"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
 )
 
@@ -108,7 +109,7 @@ func (p *Population) server() netip.AddrPort {
 
 // packet is a datagram of lwB4 i on its way.
 func (p *Population) packet(i int, payload []byte) []byte {
-	d := Datagram{From: p.client(i), To: p.server(), Payload: payload}
+	d := datagram.Datagram{From: p.client(i), To: p.server(), Payload: payload}
 	if p.InSoftwire {
 		d.OuterFrom, d.OuterTo = p.Address(i), p.BR
 	}
@@ -116,20 +117,20 @@ func (p *Population) packet(i int, payload []byte) []byte {
 }
 
 // receive takes a packet that came to one of the lwB4s.
-func (p *Population) receive(packet []byte) (i int, d Datagram, ok bool) {
-	d, err := ParseDatagram(packet)
+func (p *Population) receive(packet []byte) (i int, d datagram.Datagram, ok bool) {
+	d, err := datagram.Parse(packet)
 	if err != nil {
-		return 0, Datagram{}, false
+		return 0, datagram.Datagram{}, false
 	}
 	to := d.To.Addr()
 	if p.InSoftwire {
 		to = d.OuterTo
 		if d.OuterFrom != p.BR {
-			return 0, Datagram{}, false
+			return 0, datagram.Datagram{}, false
 		}
 	}
 	if i, ok = p.index(to); !ok || d.To != p.client(i) {
-		return 0, Datagram{}, false
+		return 0, datagram.Datagram{}, false
 	}
 	return i, d, true
 }

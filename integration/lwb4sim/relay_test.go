@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/lwaftr/lw4o6/pcp/datagram"
 )
 
 // cross sends numbered packets a millisecond apart through a relay, and returns
@@ -100,7 +102,7 @@ func TestPopulation(t *testing.T) {
 				t.Errorf("%s is lwB4 %d", stranger, i)
 			}
 		}
-		d, err := ParseDatagram(p.packet(5, []byte("ask")))
+		d, err := datagram.Parse(p.packet(5, []byte("ask")))
 		if err != nil {
 			t.Fatal(err)
 		}

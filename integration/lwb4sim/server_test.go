@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lwaftr/lw4o6/pcp/datagram"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
 )
 
@@ -91,7 +92,7 @@ func (s *script) serve(ctx context.Context, link Link) {
 		if err != nil {
 			return
 		}
-		d, err := ParseDatagram(b[:n])
+		d, err := datagram.Parse(b[:n])
 		if err != nil {
 			continue
 		}

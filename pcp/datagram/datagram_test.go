@@ -1,4 +1,4 @@
-package lwb4sim
+package datagram
 
 import (
 	"bytes"
@@ -49,11 +49,11 @@ func compare(t *testing.T, d Datagram, want []byte) {
 	if got := d.Packet(); !bytes.Equal(got, want) {
 		t.Fatalf("got  %x\nwant %x", got, want)
 	}
-	got, err := ParseDatagram(want)
+	got, err := Parse(want)
 	if err != nil || !sameDatagram(got, d) {
 		t.Fatalf("read %+v, %v", got, err)
 	}
-	back, err := ParseDatagram(d.Reply([]byte("back")).Packet())
+	back, err := Parse(d.Reply([]byte("back")).Packet())
 	if err != nil || back.From != d.To || back.OuterTo != d.OuterFrom || string(back.Payload) != "back" {
 		t.Fatalf("the reply is read as %+v, %v", back, err)
 	}
@@ -69,7 +69,7 @@ func TestDatagramDamage(t *testing.T) {
 	for _, d := range []Datagram{plainDatagram, softwireDatagram} {
 		whole := d.Packet()
 		for cut := range whole {
-			if _, err := ParseDatagram(whole[:cut]); !errors.Is(err, ErrDatagram) {
+			if _, err := Parse(whole[:cut]); !errors.Is(err, ErrFormat) {
 				t.Fatalf("%d octets of %d are read: %v", cut, len(whole), err)
 			}
 		}
@@ -79,7 +79,7 @@ func TestDatagramDamage(t *testing.T) {
 			}
 			damaged := bytes.Clone(whole)
 			damaged[at] ^= 0x10
-			got, err := ParseDatagram(damaged)
+			got, err := Parse(damaged)
 			// No checksum is over the outer addresses of a softwire.
 			outer := d.OuterFrom.IsValid() && at >= 8 && at < 40
 			if err == nil && (!outer || sameDatagram(got, d)) {
@@ -89,15 +89,15 @@ func TestDatagramDamage(t *testing.T) {
 	}
 }
 
-func FuzzParseDatagram(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add(plainDatagram.Packet())
 	f.Add(softwireDatagram.Packet())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d, err := ParseDatagram(b)
+		d, err := Parse(b)
 		if err != nil {
 			return
 		}
-		again, err := ParseDatagram(d.Packet())
+		again, err := Parse(d.Packet())
 		if err != nil || !sameDatagram(d, again) {
 			t.Fatalf("%x is read as %+v, and then as %+v, %v", b, d, again, err)
 		}

@@ -1,4 +1,6 @@
-package lwb4sim
+// Package datagram owns the packets in which PCP travels between lwB4s and a
+// lwAFTR: UDP over IPv6, and UDP over IPv4 in a softwire, as bytes.
+package datagram
 
 import (
 	"encoding/binary"
@@ -24,6 +26,9 @@ const (
 	ip4Length = 20
 	udpLength = 8
 )
+
+// Overhead is how much longer a packet may be than its payload, in octets.
+const Overhead = ip6Length + ip4Length + udpLength
 
 const hopLimit = 64
 
@@ -84,14 +89,14 @@ func udp4Checksum(packet []byte) uint16 {
 	return ^checksum.Sum(packet[ip4Length:], checksum.Sum(pseudo[:], 0))
 }
 
-// ErrDatagram reports a packet that is no whole datagram of either form.
-var ErrDatagram = errors.New("not a UDP datagram over IPv6 or in a softwire")
+// ErrFormat reports a packet that is no whole datagram of either form.
+var ErrFormat = errors.New("not a UDP datagram over IPv6 or in a softwire")
 
-// ParseDatagram takes a packet apart, checksums and all. The payload aliases it.
-// The error is ErrDatagram.
-func ParseDatagram(b []byte) (Datagram, error) {
+// Parse takes a packet apart, checksums and all. The payload aliases it.
+// The error is ErrFormat.
+func Parse(b []byte) (Datagram, error) {
 	if len(b) < ip6Length || b[0]>>4 != 6 || int(binary.BigEndian.Uint16(b[4:])) != len(b)-ip6Length {
-		return Datagram{}, ErrDatagram
+		return Datagram{}, ErrFormat
 	}
 	from16, to16 := [16]byte(b[8:]), [16]byte(b[24:])
 	from, to := netip.AddrFrom16(from16), netip.AddrFrom16(to16)
@@ -99,26 +104,26 @@ func ParseDatagram(b []byte) (Datagram, error) {
 	switch b[6] {
 	case unix.IPPROTO_UDP:
 		if len(inner) < udpLength || checksum.IPv6(&from16, &to16, unix.IPPROTO_UDP, inner) != 0 {
-			return Datagram{}, ErrDatagram
+			return Datagram{}, ErrFormat
 		}
 		return parseUDP(Datagram{}, from, to, inner)
 	case unix.IPPROTO_IPIP:
 		if len(inner) < ip4Length+udpLength || inner[0] != 0x45 || inner[9] != unix.IPPROTO_UDP ||
 			int(binary.BigEndian.Uint16(inner[2:])) != len(inner) || checksum.Of(inner[:ip4Length]) != 0 {
-			return Datagram{}, ErrDatagram
+			return Datagram{}, ErrFormat
 		}
 		if none := inner[26] == 0 && inner[27] == 0; !none && udp4Checksum(inner) != 0 {
-			return Datagram{}, ErrDatagram
+			return Datagram{}, ErrFormat
 		}
 		return parseUDP(Datagram{OuterFrom: from, OuterTo: to},
 			netip.AddrFrom4([4]byte(inner[12:])), netip.AddrFrom4([4]byte(inner[16:])), inner[ip4Length:])
 	}
-	return Datagram{}, ErrDatagram
+	return Datagram{}, ErrFormat
 }
 
 func parseUDP(d Datagram, from, to netip.Addr, udp []byte) (Datagram, error) {
 	if int(binary.BigEndian.Uint16(udp[4:])) != len(udp) {
-		return Datagram{}, ErrDatagram
+		return Datagram{}, ErrFormat
 	}
 	d.From = netip.AddrPortFrom(from, binary.BigEndian.Uint16(udp))
 	d.To = netip.AddrPortFrom(to, binary.BigEndian.Uint16(udp[2:]))
