@@ -2,13 +2,16 @@ package pcp
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/lwaftr/lw4o6/plugin/config/element"
 )
 
 // Config is what an operator says of the server.
 type Config struct {
+	// Enabled has the server serve.
+	Enabled bool `yaml:"enabled"`
 	// ThirdParties may ask for mappings of others (THIRD_PARTY): an external
 	// provisioning system, over a network that is trusted (RFC 6887 section 13.1).
 	ThirdParties []netip.Prefix `yaml:"third-parties"`
@@ -72,31 +75,31 @@ func (c Config) Validate() error {
 	var errs []error
 	for i, p := range c.ThirdParties {
 		if !p.IsValid() || p != p.Masked() || !p.Addr().Is6() {
-			errs = append(errs, fmt.Errorf("third-parties[%d]: %s is not an IPv6 prefix", i, p))
+			errs = append(errs, element.Errorf(element.Item("third-parties", i), "%s is not an IPv6 prefix", p))
 		}
 	}
 	if c.SoftwireNonce != NonceReplace && c.SoftwireNonce != NonceStrict {
-		errs = append(errs, fmt.Errorf("softwire-nonce: %q is not a rule; use %s or %s", c.SoftwireNonce, NonceReplace, NonceStrict))
+		errs = append(errs, element.Errorf("softwire-nonce", "%q is not a rule; use %s or %s", c.SoftwireNonce, NonceReplace, NonceStrict))
 	}
 	if c.MoveInterval < 0 {
-		errs = append(errs, fmt.Errorf("move-interval: %s is negative", c.MoveInterval))
+		errs = append(errs, element.Errorf("move-interval", "%s is negative", c.MoveInterval))
 	}
 	for _, rate := range []struct {
 		key  string
 		rate int
 	}{{"source-rate", c.SourceRate}, {"prefix-rate", c.PrefixRate}} {
 		if rate.rate < 0 || rate.rate > maxRate {
-			errs = append(errs, fmt.Errorf("%s: %d: want 0 to %d per second", rate.key, rate.rate, maxRate))
+			errs = append(errs, element.Errorf(rate.key, "%d: want 0 to %d per second", rate.rate, maxRate))
 		}
 	}
 	if c.PrefixLen < 1 || c.PrefixLen > 128 {
-		errs = append(errs, fmt.Errorf("prefix-len: %d is not a length of IPv6 prefixes: want 1 to 128", c.PrefixLen))
+		errs = append(errs, element.Errorf("prefix-len", "%d is not a length of IPv6 prefixes: want 1 to 128", c.PrefixLen))
 	}
 	if c.MaxPending < 1 || c.MaxPending > maxPending {
-		errs = append(errs, fmt.Errorf("max-pending: %d: want 1 to %d", c.MaxPending, maxPending))
+		errs = append(errs, element.Errorf("max-pending", "%d: want 1 to %d", c.MaxPending, maxPending))
 	}
 	if c.Patience <= 0 || c.Patience > time.Minute {
-		errs = append(errs, fmt.Errorf("patience: %s: want more than 0 and at most %s", c.Patience, time.Minute))
+		errs = append(errs, element.Errorf("patience", "%s: want more than 0 and at most %s", c.Patience, time.Minute))
 	}
 	return errors.Join(errs...)
 }

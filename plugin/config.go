@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lwaftr/lw4o6/pcp"
 	"github.com/lwaftr/lw4o6/plugin/config/bindings"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/control"
@@ -22,6 +23,7 @@ type Config struct {
 	Store     StoreConfig     `yaml:"store"`
 	History   HistoryConfig   `yaml:"history"`
 	Dataplane DataplaneConfig `yaml:"dataplane"`
+	PCP       pcp.Config      `yaml:"pcp"`
 	Control   control.Config  `yaml:"control"`
 }
 
@@ -57,6 +59,7 @@ func DefaultConfig() Config {
 			Forwarder: defaultForwarder(),
 			VPP:       defaultVPP(),
 		},
+		PCP:     pcp.DefaultConfig(),
 		Control: control.DefaultConfig(),
 	}
 }
@@ -69,6 +72,7 @@ func (c Config) Validate() error {
 		element.At("store", c.Store.Validate()),
 		element.At("history", c.History.Validate()),
 		element.At("dataplane", c.Dataplane.Validate()),
+		element.At("pcp", c.PCP.Validate()),
 		element.At("control", c.Control.Validate()),
 	}
 	if err := c.Pools.Validate(); err != nil {
@@ -76,7 +80,7 @@ func (c Config) Validate() error {
 		// would only hide the cause.
 		errs = append(errs, element.At("pools", err))
 	} else {
-		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())), c.ownAddress(), c.needsStore())
+		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())), c.ownAddress(), c.needsStore(), c.servesPCP())
 	}
 	return errors.Join(errs...)
 }

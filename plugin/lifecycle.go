@@ -94,6 +94,9 @@ func (p *Plugin) start(ctx context.Context, r *runner) (*running, error) {
 	if run.leases != nil {
 		r.run(ctx, "leases", run.leases.Run)
 	}
+	if err := p.startPCP(ctx, r, run); err != nil {
+		return nil, err
+	}
 	r.run(ctx, "ready", func(ctx context.Context) error { return p.announceReady(ctx, run.rec) })
 	if !p.config.Control.Enabled() {
 		return run, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/lwaftr/lw4o6/pcp"
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/pool"
@@ -70,6 +71,7 @@ type running struct {
 	network *networks
 	leases  *provision.Provisioner // nil without a store
 	history *history.Log           // the same
+	pcp     *pcp.Server            // nil if it is not enabled
 	since   time.Time
 }
 

@@ -1,0 +1,141 @@
+package plugin
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/lwaftr/lw4o6/pcp"
+	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/store"
+	"github.com/lwaftr/lw4o6/plugin/store/bolt"
+)
+
+// servesPCP reports what is wrong with PCP in c as a whole.
+func (c Config) servesPCP() error {
+	var errs []error
+	if c.PCP.Enabled && c.Store.Path == "" {
+		errs = append(errs, element.Errorf("pcp.enabled", "leases need a file: set store.path"))
+	}
+	for i, p := range c.Pools {
+		// RFC 7753 has no way to tell a set of several blocks.
+		if p.Allows(pool.PCP) && p.PSIDOffset != 0 && p.PSIDLen != 0 {
+			errs = append(errs, element.Errorf(element.Item("pools", i)+".psid-offset",
+				"%d: PCP gives ports that follow each other: set it to 0", p.PSIDOffset))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// startPCP has r run the PCP server, if the configuration has one. The store and
+// the leases run.
+func (p *Plugin) startPCP(ctx context.Context, r *runner, run *running) error {
+	if !p.config.PCP.Enabled {
+		return nil
+	}
+	epoch, err := pcpEpoch(ctx, run.store, p.now())
+	if err != nil {
+		return fmt.Errorf("the epoch of PCP: %w", err)
+	}
+	grants := pcpGrants{leases: run.leases, pools: p.pools, now: p.now}
+	server, err := pcp.New(p.config.PCP, grants, epoch, p.now)
+	if err != nil {
+		return &ConfigError{element.At("pcp", err)}
+	}
+	run.pcp = server
+	packets := &pcpPackets{port: p.dp, log: p.log.WithField("part", "pcp")}
+	r.run(ctx, "pcp", func(ctx context.Context) error { return server.Run(ctx, packets) })
+	return nil
+}
+
+// pools are those of the configuration and those that were added.
+func (p *Plugin) pools() pool.Pools {
+	c, added := p.wanted()
+	return c.with(added).Pools
+}
+
+// pcpState is the collection of the store with what PCP has to remember besides
+// leases, and epochKey the key of the time that its epoch counts from: when the
+// store was new. A store that is lost takes the leases and the epoch with it,
+// which is how clients learn of it (RFC 6887 section 8.5).
+const (
+	pcpState = "pcp"
+	epochKey = "epoch"
+)
+
+// pcpEpoch returns the epoch time as a function of the time. Once it is known it
+// counts seconds that really pass, whatever becomes of the time of day.
+func pcpEpoch(ctx context.Context, st *bolt.Store, now time.Time) (func(time.Time) uint32, error) {
+	began := now.Unix()
+	found := false
+	for v, err := range st.Values(ctx, pcpState) {
+		if err != nil {
+			return nil, err
+		}
+		if v.Key == epochKey {
+			if len(v.Data) != 8 {
+				return nil, fmt.Errorf("%w: %d octets", store.ErrCorrupt, len(v.Data))
+			}
+			began, found = int64(binary.BigEndian.Uint64(v.Data)), true
+		}
+	}
+	if !found {
+		data := binary.BigEndian.AppendUint64(nil, uint64(began))
+		if err := st.Commit(ctx, store.Batch{Values: []store.Value{{Collection: pcpState, Key: epochKey, Data: data}}}); err != nil {
+			return nil, err
+		}
+	}
+	start := max(now.Unix()-began, 0)
+	return func(at time.Time) uint32 { return uint32(start + int64(at.Sub(now)/time.Second)) }, nil
+}
+
+// pcpPackets is a data plane's exceptions as the PCP server wants them.
+type pcpPackets struct {
+	port       dataplane.ExceptionPort
+	log        logrus.FieldLogger
+	exceptions []dataplane.Exception
+}
+
+// retryExceptions is the pause after a data plane could not be asked.
+const retryExceptions = time.Second
+
+// Receive is as pcp.Packets.Receive. A data plane that is away for a while is
+// waited for.
+func (c *pcpPackets) Receive(ctx context.Context, into [][]byte) (int, error) {
+	for len(c.exceptions) < len(into) {
+		c.exceptions = append(c.exceptions, dataplane.Exception{})
+	}
+	for {
+		n, err := c.port.Exceptions(ctx, c.exceptions[:len(into)])
+		if err != nil {
+			c.log.WithError(err).Debug("no packets from the data plane")
+			select {
+			case <-time.After(retryExceptions):
+				continue
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		}
+		taken := 0
+		for _, e := range c.exceptions[:n] {
+			if e.Reason == dataplane.ReasonPCP || e.Reason == dataplane.ReasonPCPSoftwire {
+				into[taken] = e.Packet
+				taken++
+			}
+		}
+		if taken > 0 {
+			return taken, nil
+		}
+	}
+}
+
+// Send is as pcp.Packets.Send.
+func (c *pcpPackets) Send(ctx context.Context, packet []byte) error {
+	return c.port.Inject(ctx, dataplane.SideIPv6, packet)
+}
