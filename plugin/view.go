@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lwaftr/lw4o6/pcp"
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
@@ -23,6 +24,7 @@ type Stats struct {
 	Reconcile reconcile.Stats
 	Leases    *provision.Stats // nil without a store
 	History   *history.Stats   // the same
+	PCP       *pcp.Counts      // nil if it is not enabled
 }
 
 // Stats returns the present numbers; all but Name are zero while the router
@@ -41,6 +43,10 @@ func (p *Plugin) stats(run *running) Stats {
 		leases := run.leases.Stats()
 		s.Leases = &leases
 		s.History = new(run.history.Stats())
+	}
+	if run.pcp != nil {
+		counts := run.pcp.Counts()
+		s.PCP = &counts
 	}
 	select {
 	case <-p.ready:

@@ -58,9 +58,17 @@ func (t *TUN) Send(packet []byte) error {
 
 // Receive is as Link.Receive. Packets that do not fit are cut.
 func (t *TUN) Receive(ctx context.Context, b []byte) (int, error) {
-	stop := context.AfterFunc(ctx, func() { _ = t.file.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(woken)
+		_ = t.file.SetReadDeadline(time.Unix(1, 0))
+	})
 	n, err := t.file.Read(b)
+	if !stop() {
+		// What wakes this call must not wake the next one.
+		<-woken
+		_ = t.file.SetReadDeadline(time.Time{})
+	}
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}

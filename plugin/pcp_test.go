@@ -1,0 +1,269 @@
+package plugin
+
+import (
+	"context"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/lwaftr/lw4o6/pcp/client"
+	"github.com/lwaftr/lw4o6/pcp/datagram"
+	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/store/bolt"
+)
+
+// pcpConfig is leaseConfig with a PCP server.
+func pcpConfig(dir string) Config {
+	c := leaseConfig(dir)
+	c.PCP.Enabled = true
+	return c
+}
+
+// lwb4 is a lwB4 that speaks PCP with a router on a fake data plane.
+type lwb4 struct {
+	*testing.T
+	dp      *testDataplane
+	address netip.Addr
+	want    client.Want
+}
+
+func newLwB4(t *testing.T, dp *testDataplane, address string) *lwb4 {
+	return &lwb4{t, dp, netip.MustParseAddr(address), client.Want{
+		Nonce: pcpmsg.Nonce{1, 2, 3}, InternalPort: 1, Ports: pcpmsg.AllPorts, Lifetime: time.Hour,
+	}}
+}
+
+// ask asks over plain IPv6 and returns the answer.
+func (b *lwb4) ask() pcpmsg.Response {
+	b.Helper()
+	d := datagram.Datagram{
+		From:    netip.AddrPortFrom(b.address, 40000),
+		To:      netip.MustParseAddrPort("[2001:db8:ffff::1]:5351"),
+		Payload: b.want.AppendRequest(nil, b.address),
+	}
+	before := len(b.dp.Injected())
+	b.dp.Divert(dataplane.Exception{Side: dataplane.SideIPv6, Reason: dataplane.ReasonPCP, Packet: d.Packet()})
+	deadline := time.Now().Add(patience)
+	for len(b.dp.Injected()) == before {
+		if time.Now().After(deadline) {
+			b.Fatal("no answer")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	injected := b.dp.Injected()[before]
+	answer, err := datagram.Parse(injected.Packet)
+	if err != nil || injected.Side != dataplane.SideIPv6 || answer.To != d.From || answer.From != d.To {
+		b.Fatalf("answered %+v, %v", answer, err)
+	}
+	r, err := pcpmsg.ParseResponse(answer.Payload)
+	if err != nil || !b.want.Matches(&r) {
+		b.Fatalf("answered %+v, %v", r, err)
+	}
+	return r
+}
+
+func (b *lwb4) granted() pcpmsg.Response {
+	b.Helper()
+	r := b.ask()
+	if r.Result != pcpmsg.Success {
+		b.Fatalf("got %s", r.Result)
+	}
+	return r
+}
+
+func (b *lwb4) refused(want pcpmsg.ResultCode) {
+	b.Helper()
+	if r := b.ask(); r.Result != want {
+		b.Fatalf("got %s, want %s", r.Result, want)
+	}
+}
+
+// TestPCPServer: a lwB4 gets a port set, which is a lease of its nonce, and keeps
+// it over a restart, as the epoch does.
+func TestPCPServer(t *testing.T) {
+	c, dp := pcpConfig(testFolder(t)), newTestDataplane()
+	p, stop := runWith(t, c, dp)
+	b := newLwB4(t, dp, "2001:db8:1::b4")
+	first := b.granted()
+	if first.Lifetime < 3599 || first.Lifetime > 3600 || first.Mapping.ExternalPort < 1024 || first.Epoch > 60 {
+		t.Fatalf("%+v", first)
+	}
+	leases, err := p.Leases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := leases.Subscriber(b.address)
+	if len(held) != 1 || held[0].Mechanism != pool.PCP || held[0].Softwire.IPv4 != first.Mapping.External || dp.Held()[held[0].Key()] != held[0].Softwire {
+		t.Fatalf("%+v, in the data plane %v", held, dp.Held())
+	}
+	stop()
+	p, stop = runWith(t, c, dp)
+	if again := b.granted(); again.Mapping != first.Mapping || again.Epoch < first.Epoch || again.Epoch > first.Epoch+60 {
+		t.Fatalf("after a restart %+v, before %+v", again, first)
+	}
+	b.want.Nonce[0]++
+	b.refused(pcpmsg.NotAuthorized)
+	b.want.Nonce[0]--
+
+	static := newLwB4(t, dp, "2001:db8::1")
+	if r := static.granted(); r.Lifetime != 1<<32-1 || r.Mapping.External.String() != "192.0.2.1" || r.Mapping.ExternalPort != 1024 {
+		t.Fatalf("a softwire of the configuration: %+v", r)
+	}
+	if stats := p.Stats(); stats.PCP == nil || stats.PCP.Answered[pcpmsg.Success] != 2 || stats.PCP.Answered[pcpmsg.NotAuthorized] != 1 {
+		t.Errorf("counted %+v", stats.PCP)
+	}
+	next := c
+	next.PCP.AnyProtocol = true
+	if _, err := p.Reload(t.Context(), next); err == nil || err.Error() != "pcp.any-protocol: cannot change while the router runs; restart it" {
+		t.Errorf("%v", err)
+	}
+	stop()
+}
+
+// TestPCPGrants: which port sets are given for what is asked for.
+func TestPCPGrants(t *testing.T) {
+	c, dp := pcpConfig(testFolder(t)), newTestDataplane()
+	whole := c.Pools[0]
+	whole.Name, whole.PSIDLen, whole.Prefixes = "whole", 0, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/31")}
+	small := c.Pools[0]
+	small.Name, small.PSIDLen, small.Prefixes = "small", 10, []netip.Prefix{netip.MustParsePrefix("203.0.113.0/31")}
+	c.Pools = pool.Pools{c.Pools[0], small, whole}
+	_, stop := runWith(t, c, dp)
+	defer stop()
+
+	subscriber := func(n string) *lwb4 { return newLwB4(t, dp, "2001:db8:"+n+"::b4") }
+	set := func(r pcpmsg.Response) (size uint16) {
+		if o, ok := r.Options.Find(pcpmsg.CodePortSet); ok {
+			p, err := pcpmsg.ParsePortSet(o.Data)
+			if err != nil || p.FirstInternal != r.Mapping.ExternalPort {
+				t.Fatalf("%+v, %v", p, err)
+			}
+			size = p.Size
+		}
+		return size
+	}
+	if r := subscriber("1").granted(); set(r) != 1024 {
+		t.Errorf("as many as there are: %d", set(r))
+	}
+	b := subscriber("2")
+	b.want.Suggested = netip.MustParseAddrPort("192.0.2.77:5000")
+	b.want.Ports = 2000
+	b.want.InternalPort = 4096
+	if r := b.granted(); set(r) != 1024 || r.Mapping.External.String() != "192.0.2.77" || r.Mapping.ExternalPort != 4096 {
+		t.Errorf("suggested: %+v", r)
+	}
+	b = subscriber("3")
+	b.want.Suggested, b.want.InternalPort, b.want.Ports = netip.MustParseAddrPort("203.0.113.1:50048"), 50000, 200
+	if r := b.granted(); set(r) != 64 || r.Mapping.ExternalPort != 50048 {
+		t.Errorf("few: %+v", r)
+	}
+	b = subscriber("4")
+	b.want.InternalPort, b.want.Ports = 50000, 100
+	b.refused(pcpmsg.NoResources) // what is at hand lies elsewhere
+	b = subscriber("5")
+	b.want.InternalPort, b.want.Ports = 50000, 50
+	b.refused(pcpmsg.NoResources) // less than any set has
+	b = subscriber("6")
+	b.want.InternalPort, b.want.Ports = 0, 0
+	if r := b.granted(); set(r) != 0 || r.Mapping.ExternalPort != 0 || r.Mapping.External.String() != "198.51.100.0" {
+		t.Errorf("a whole address: %+v", r)
+	}
+	b = subscriber("7")
+	b.want.InternalPort, b.want.Ports = 0, 0
+	b.want.OnlySuggested, b.want.Suggested = true, netip.MustParseAddrPort("198.51.100.9:1")
+	b.refused(pcpmsg.CannotProvideExternal)
+	b.want.Suggested = netip.MustParseAddrPort("198.51.100.1:1")
+	b.granted()
+	b = subscriber("8")
+	b.want.InternalPort, b.want.Ports = 0, 0
+	b.refused(pcpmsg.NoResources) // both are given
+	b = newLwB4(t, dp, "2001:db8:ffff::1")
+	b.refused(pcpmsg.NotAuthorized) // the BR address itself
+}
+
+func TestPCPNotLent(t *testing.T) {
+	c, dp := pcpConfig(testFolder(t)), newTestDataplane()
+	c.Pools[0].Mechanisms = []pool.Mechanism{pool.DHCPv6}
+	c.Softwires.Static = nil
+	p, stop := runWith(t, c, dp)
+	defer stop()
+	b := newLwB4(t, dp, "2001:db8:1::b4")
+	b.refused(pcpmsg.NotAuthorized)
+	// RFC 7596 section 7: what came another way is told as a static mapping.
+	leases, err := p.Leases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := lessee("2001:db8:1::b4")
+	q.Mechanism = pool.DHCPv6
+	l, err := leases.Acquire(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := b.granted(); r.Lifetime != 1<<32-1 || r.Mapping.External != l.Softwire.IPv4 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestPCPConfig(t *testing.T) {
+	c := pcpConfig(testFolder(t))
+	c.Store.Path, c.Pools[0].Mechanisms = "", nil
+	if err := c.Validate(); err == nil || err.Error() != "pcp.enabled: leases need a file: set store.path" {
+		t.Errorf("%v", err)
+	}
+	c = pcpConfig(testFolder(t))
+	c.Pools[0].PSIDOffset = 6
+	c.Softwires.Static = nil
+	if err := c.Validate(); err == nil || err.Error() != "pools[0].psid-offset: 6: PCP gives ports that follow each other: set it to 0" {
+		t.Errorf("%v", err)
+	}
+	c = pcpConfig(testFolder(t))
+	c.PCP.SoftwireNonce = "maybe"
+	if err := c.Validate(); err == nil || err.Error() != `pcp.softwire-nonce: "maybe" is not a rule; use replace or strict` {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestPCPEpoch: RFC 6887 section 8.5: it counts on over restarts, and begins anew
+// with a new store.
+func TestPCPEpoch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases.db")
+	start := time.Unix(2_000_000_000, 0)
+	epochAt := func(path string, now time.Time) (func(time.Time) uint32, error) {
+		st, err := bolt.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- st.Run(ctx) }()
+		defer func() { cancel(); <-ended }()
+		return pcpEpoch(ctx, st, now)
+	}
+	for _, tt := range []struct {
+		name string
+		path string
+		now  time.Time
+		want uint32
+	}{
+		{"new", path, start, 0},
+		{"restarted", path, start.Add(time.Hour), 3600},
+		{"the time of day was set back", path, start.Add(-time.Hour), 0},
+		{"another store", path + "2", start.Add(time.Hour), 0},
+	} {
+		epoch, err := epochAt(tt.path, tt.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := epoch(tt.now); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+		if got := epoch(tt.now.Add(90 * time.Second)); got != tt.want+90 {
+			t.Errorf("%s: %d after 90 s, want %d", tt.name, got, tt.want+90)
+		}
+	}
+}
