@@ -5,12 +5,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"github.com/lwaftr/lw4o6/pcp"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/store"
@@ -138,4 +142,19 @@ func (c *pcpPackets) Receive(ctx context.Context, into [][]byte) (int, error) {
 // Send is as pcp.Packets.Send.
 func (c *pcpPackets) Send(ctx context.Context, packet []byte) error {
 	return c.port.Inject(ctx, dataplane.SideIPv6, packet)
+}
+
+// pcpEvents are the counters of the PCP server: one for each result that it has
+// answered with, in order.
+func pcpEvents(c pcp.Counts) []api.Event {
+	var events []api.Event
+	for _, result := range slices.Sorted(maps.Keys(c.Answered)) {
+		name := strings.ReplaceAll(strings.ToLower(result.String()), "_", "-")
+		events = append(events, api.Event{
+			Name: "pcp-" + name, Meaning: "PCP requests answered " + result.String(), Packets: c.Answered[result],
+		})
+	}
+	return append(events,
+		api.Event{Name: "pcp-dropped", Meaning: "PCP requests not answered", Drop: true, Packets: c.Dropped},
+		api.Event{Name: "pcp-unsent", Meaning: "PCP answers that could not be sent", Drop: true, Packets: c.Unsent})
 }

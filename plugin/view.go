@@ -206,6 +206,9 @@ func (v view) Counters(ctx context.Context) (api.Counters, error) {
 	for _, e := range c.Events {
 		all.Events = append(all.Events, api.Event{Name: e.Name, Meaning: e.Meaning, Drop: e.Drop, Packets: e.Packets})
 	}
+	if v.run.pcp != nil {
+		all.Events = append(all.Events, pcpEvents(v.run.pcp.Counts())...)
+	}
 	if d, ok := v.p.dp.(deviceCounter); ok {
 		if all.Devices, err = d.Devices(ctx); err != nil {
 			return api.Counters{}, fmt.Errorf("data plane %s: %w", v.p.dp.Name(), err)

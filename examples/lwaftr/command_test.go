@@ -32,8 +32,8 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 	walk(newRoot(), nil)
-	if n != 31 {
-		t.Errorf("%d commands, want 31", n)
+	if n != 35 {
+		t.Errorf("%d commands, want 35", n)
 	}
 }
 
@@ -49,6 +49,14 @@ func TestBadUsage(t *testing.T) {
 		{"show status --socket a --config b", "lwaftr: if any flags in the group [socket config server] are set none of the others can be; [config socket] were all set (see lwaftr --help)"},
 		{"show softwires --ipv4 2001:db8::1", `lwaftr: --ipv4: "2001:db8::1" is not an IPv4 address`},
 		{"show softwires --b4 x", `lwaftr: --b4: "x" is not an IPv6 address`},
+		{"pcp", "lwaftr: pcp what? map, delete or announce (see lwaftr --help)"},
+		{"pcp announce", `lwaftr: --server: "" is not an IP address`},
+		{"pcp announce --server ::1 --source x", `lwaftr: --source: "x" is not an IP address`},
+		{"pcp delete --server ::1", "lwaftr: --nonce is needed: map printed it"},
+		{"pcp map --server ::1 --nonce 01", `lwaftr: --nonce: "01" is not 24 hexadecimal digits`},
+		{"pcp map --server ::1 --third-party x", `lwaftr: --third-party: "x" is not an IP address`},
+		{"pcp map --server ::1 --suggested 192.0.2.1", `lwaftr: --suggested: "192.0.2.1" is not an address and a port, such as 192.0.2.1:2048`},
+		{"pcp map --server ::1 --ports 0", "lwaftr: a mapping that PCP cannot ask for: port 1 of all protocols without a port set"},
 		{"trace", "lwaftr: --side must be ipv4 or ipv6"},
 		{"trace --side left", "lwaftr: --side must be ipv4 or ipv6"},
 		{"trace --side ipv4", `lwaftr: --inner-src: "" is not an IPv4 address`},

@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -72,7 +74,7 @@ func (s *street) start(ctx context.Context) {
 pools:
   - {name: pcp, prefixes: [192.0.2.0/28], psid-len: 6, br-ipv6-addr: "%s", mechanisms: [pcp]}
 store: {path: %s}
-pcp: {enabled: true}
+pcp: {enabled: true, third-parties: ["2001:db8:fffe::/64"]}
 dataplane: {forwarder: {ipv4-address: 203.0.113.2}}
 control: {socket: %s}
 `, streetBR, filepath.Join(s.folder, "leases.db"), socket), 0o600))
@@ -175,5 +177,66 @@ func (s *street) expect(ctx context.Context, want datagram.Datagram) {
 		if err == nil && got.From == want.From && got.To == want.To && got.OuterTo == want.OuterTo && string(got.Payload) == string(want.Payload) {
 			return
 		}
+	}
+}
+
+// TestPCPCommands: lwaftr pcp, by an operator's host that may speak for lwB4s.
+func TestPCPCommands(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newStreet(ctx, t)
+	pcp := func(args ...string) (string, error) {
+		p, err := s.aftr.Start(binaries.Lwaftr, append([]string{"pcp"}, append(args, "--server", streetBR, "--source", "2001:db8:fffe::1")...)...)
+		must(t, err)
+		err = p.Wait()
+		return p.Output(), err
+	}
+	grant := func(args ...string) (g struct {
+		External  netip.Addr `json:"external-address"`
+		FirstPort uint16     `json:"first-port"`
+		Ports     int        `json:"ports"`
+		Nonce     string     `json:"nonce"`
+	}) {
+		t.Helper()
+		out, err := pcp(append([]string{"map", "-o", "json"}, args...)...)
+		must(t, err)
+		must(t, json.Unmarshal([]byte(out), &g))
+		return g
+	}
+	if out, err := pcp("announce"); err != nil || !strings.Contains(out, "epoch") {
+		t.Errorf("%s, %v", out, err)
+	}
+	const lwb4 = "2001:db8:1000::b4"
+	first := grant("--third-party", lwb4, "--suggested", "192.0.2.7:2048")
+	if first.External.String() != "192.0.2.7" || first.FirstPort != 2048 || first.Ports != 1024 {
+		t.Errorf("%+v", first)
+	}
+	if again := grant("--third-party", lwb4, "--nonce", first.Nonce); again != first {
+		t.Errorf("renewed as %+v, it was %+v", again, first)
+	}
+	leases := func() (found []api.Lease) {
+		t.Helper()
+		for l, err := range api.NewClient(filepath.Join(s.folder, "c.sock")).Leases(ctx, api.LeaseFilter{State: "bound"}) {
+			must(t, err)
+			found = append(found, l)
+		}
+		return found
+	}
+	if found := leases(); len(found) != 1 || found[0].B4.String() != lwb4 {
+		t.Errorf("%+v", found)
+	}
+	if out, err := pcp("map", "--third-party", lwb4); err == nil || !strings.Contains(out, "NOT_AUTHORIZED") {
+		t.Errorf("another nonce: %s, %v", out, err)
+	}
+	for range 2 {
+		if out, err := pcp("delete", "--third-party", lwb4, "--nonce", first.Nonce); err != nil || out != "" {
+			t.Errorf("%s, %v", out, err)
+		}
+	}
+	if found := leases(); len(found) != 0 {
+		t.Errorf("%+v", found)
+	}
+	if own := grant(); own.Ports != 1024 {
+		t.Errorf("%+v", own)
 	}
 }
