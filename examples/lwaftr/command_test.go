@@ -125,7 +125,7 @@ func TestCheck(t *testing.T) {
 	configure(t, dir, "log: {level: loud, colour: red}\nbgp: {}\n")
 	want := []string{
 		path + ":5: log.colour: unknown; known here: level, format",
-		path + ":6: bgp: unknown; known here: log, pools, softwires, store, history, dataplane, control",
+		path + ":6: bgp: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control",
 	}
 	for _, command := range []string{"check", "run"} {
 		r = lwaftr(t, command, "-c", path).want(t, exitUsage)
