@@ -357,6 +357,20 @@ func TestStatic(t *testing.T) {
 		t.Error("something was acquired")
 	}
 	s.refused(plain, softwireMap(plain, 0), pcpmsg.NotAuthorized)
+
+	// Another lwB4 of the subscriber is told the same, until it has its own.
+	neighbour := Origin{LwB4: testLwB4.Next(), Source: testLwB4.Next()}
+	if r := s.granted(neighbour, softwireMap(neighbour, 60)); r.Mapping.ExternalPort != 26624 {
+		t.Fatalf("%+v", r)
+	}
+	other, _ := portset.Of(0, 5, 14)
+	s.grants.bindings = append(s.grants.bindings, Binding{LwB4: neighbour.LwB4, IPv4: fakeIPv4, PortSet: other, Static: true})
+	if r := s.granted(neighbour, softwireMap(neighbour, 60)); r.Mapping.ExternalPort != 28672 {
+		t.Fatalf("%+v", r)
+	}
+	if r := s.granted(plain, softwireMap(plain, 60)); r.Mapping.ExternalPort != 26624 {
+		t.Fatalf("%+v", r)
+	}
 }
 
 // TestWhole: decision B: all ports of all protocols are a whole address.

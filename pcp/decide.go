@@ -29,7 +29,7 @@ type refusal struct {
 // error is a *pcpmsg.Fault or a *refusal.
 func decide(a *ask, held []Binding, now time.Time) (plan, error) {
 	var p plan
-	for _, b := range held {
+	for _, b := range a.ownOf(held) {
 		// RFC 7753 section 4.4.1: a request that touches the ports of a mapping "is
 		// considered to be a refresh request applying [to] those mappings".
 		if !b.PortSet.OverlapsRange(a.within) {
@@ -53,6 +53,16 @@ func decide(a *ask, held []Binding, now time.Time) (plan, error) {
 		p.acquired = []Want{a.want(freeNumber(held), a.within)}
 	}
 	return p, nil
+}
+
+// ownOf leaves out static bindings of other lwB4s of the subscriber if this one
+// has some itself.
+func (a *ask) ownOf(held []Binding) []Binding {
+	others := func(b Binding) bool { return b.Static && b.LwB4 != a.lwb4 }
+	if !slices.ContainsFunc(held, func(b Binding) bool { return b.Static && !others(b) }) {
+		return held
+	}
+	return slices.DeleteFunc(slices.Clone(held), others)
 }
 
 // allPorts are those that a binding may have that is there already.

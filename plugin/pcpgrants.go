@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ func (g pcpGrants) Held(lwb4 netip.Addr) []pcp.Binding {
 			held = append(held, pcpBinding(l))
 		}
 	}
+	slices.SortFunc(held, func(a, b pcp.Binding) int { return cmp.Compare(a.Number, b.Number) })
 	return held
 }
 
