@@ -15,6 +15,7 @@ import (
 	"github.com/lwaftr/lw4o6/integration/lwb4sim"
 	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/integration/probe"
+	"github.com/lwaftr/lw4o6/integration/scene"
 	"github.com/lwaftr/lw4o6/pcp/client"
 	"github.com/lwaftr/lw4o6/pcp/datagram"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
@@ -239,4 +240,34 @@ func TestPCPCommands(t *testing.T) {
 	if own := grant(); own.Ports != 1024 {
 		t.Errorf("%+v", own)
 	}
+}
+
+// TestPCPOnDataPlanes: both data planes hand over PCP of both kinds, and bring the
+// answers: a CPE is told its softwire of the configuration.
+func TestPCPOnDataPlanes(t *testing.T) {
+	onBoth(t, func(t *testing.T, o scene.Options) {
+		o.PCP = true
+		_, s := start(t, o)
+		sub := s.Subscribers[0].Softwire
+		for name, args := range map[string][]string{
+			"plain IPv6":      {"--server", scene.BR.String(), "--source", sub.B4.String()},
+			"in the softwire": {"--server", "192.0.0.1", "--source", "192.0.0.2"},
+		} {
+			p, err := s.CPEs[0].Start(binaries.Lwaftr, append([]string{"pcp", "map", "-o", "json"}, args...)...)
+			must(t, err)
+			if err := p.Wait(); err != nil {
+				t.Errorf("%s: %v\n%s", name, err, p.Output())
+				continue
+			}
+			var g struct {
+				External netip.Addr `json:"external-address"`
+				First    uint16     `json:"first-port"`
+				Ports    int        `json:"ports"`
+			}
+			must(t, json.Unmarshal([]byte(p.Output()), &g))
+			if g.External != sub.IPv4 || g.Ports != sub.PortSet.Count() || !sub.PortSet.Contains(g.First) {
+				t.Errorf("%s: %+v, want %s", name, g, sub)
+			}
+		}
+	})
 }

@@ -51,6 +51,12 @@ dataplane:
 {{- end}}
       queues: {{.Queues}}
 {{- end}}
+{{- if .Store}}
+store:
+  path: {{.Store}}
+pcp:
+  enabled: true
+{{- end}}
 control:
   socket: {{.Socket}}
 `))
@@ -90,6 +96,9 @@ func (s *Scene) ConfigureRouter(numbers ...int) (string, error) {
 		"Devices": string(s.options.Devices), "Queues": s.options.Queues, "Socket": s.socket(),
 		"IPv4Name": AFTRInternet, "IPv4Addr": on(internetLink, 1), "IPv4Hop": on(internetLink, 2).Addr(),
 		"IPv6Name": AFTRAccess, "IPv6Addr": on(aftrLink, 2), "IPv6Hop": on(aftrLink, 1).Addr(),
+	}
+	if s.options.PCP {
+		data["Store"] = filepath.Join(s.folder, "leases.db")
 	}
 	if s.options.VPP != "" {
 		data["VPP"] = vpptest.PathsIn(s.folder)

@@ -29,6 +29,8 @@ type Options struct {
 	// VPP is the path of the VPP that forwards. If it is empty the lwAFTR does so
 	// itself, on its devices.
 	VPP string
+	// PCP has the lwAFTR serve PCP.
+	PCP bool
 	// Plain runs no lwAFTR and no CPE: the kernels route IPv4 all the way.
 	Plain bool
 	// Progress is told what is being done, if it is set.
