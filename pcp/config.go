@@ -3,6 +3,7 @@ package pcp
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/config/element"
@@ -25,7 +26,7 @@ type Config struct {
 	MoveInterval time.Duration `yaml:"move-interval"`
 	// SourceRate and PrefixRate are how many requests per second one address, and
 	// all of one prefix of PrefixLen bits, may send; more are dropped. 0 is
-	// without limit.
+	// without limit. ThirdParties have none.
 	SourceRate int `yaml:"source-rate"`
 	PrefixRate int `yaml:"prefix-rate"`
 	PrefixLen  int `yaml:"prefix-len"`
@@ -104,11 +105,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (c *Config) isThirdParty(a netip.Addr) bool {
-	for _, p := range c.ThirdParties {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+// speaksForOthers says whether who sends may use THIRD_PARTY.
+func (c *Config) speaksForOthers(from Origin) bool {
+	return !from.Softwire && slices.ContainsFunc(c.ThirdParties, func(p netip.Prefix) bool { return p.Contains(from.Source) })
 }

@@ -44,7 +44,7 @@ func (c *Config) serves(opcode pcpmsg.Opcode, code pcpmsg.OptionCode, from Origi
 	case pcpmsg.CodePortSet, pcpmsg.CodePreferFailure:
 		return true
 	case pcpmsg.CodeThirdParty, pcpmsg.CodeThirdPartyID:
-		return !from.Softwire && c.isThirdParty(from.Source)
+		return c.speaksForOthers(from)
 	}
 	return false
 }

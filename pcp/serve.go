@@ -72,6 +72,9 @@ func (s *Server) admit(packet []byte) (datagram.Datagram, Origin, bool) {
 	if d.OuterFrom.IsValid() {
 		from.LwB4, from.Softwire = d.OuterFrom, true
 	}
+	if s.config.speaksForOthers(from) {
+		return d, from, true
+	}
 	now := s.now()
 	// A flood from one address does not use up what its prefix may send.
 	whole := netip.PrefixFrom(from.LwB4, from.LwB4.BitLen())

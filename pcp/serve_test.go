@@ -149,6 +149,15 @@ func TestRates(t *testing.T) {
 		time.Sleep(time.Hour)
 		flood(in(1, 1), 10)
 	})
+	serving(t, edit, func(s *scene, w *wire) {
+		for range 100 { // from one that may speak for others
+			w.arrivals <- announce(third)
+		}
+		synctest.Wait()
+		if len(w.sent) != 100 {
+			s.Errorf("%d answers", len(w.sent))
+		}
+	})
 	unlimited := func(c *Config, _ *fakeGrants) { c.SourceRate, c.PrefixRate = 0, 0 }
 	serving(t, unlimited, func(s *scene, w *wire) {
 		for range 100 {
