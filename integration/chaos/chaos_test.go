@@ -68,7 +68,7 @@ func caught(t *testing.T, binary string, prepare func(*disk.Disk), wanted ...str
 }
 
 func TestLyingDiskIsCaught(t *testing.T) {
-	caught(t, os.Args[0], (*disk.Disk).Lie, "I2")
+	caught(t, os.Args[0], (*disk.Disk).Lie, "I1", "I2", "I3", "I5")
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {

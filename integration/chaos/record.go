@@ -172,9 +172,12 @@ func (r *record) planePut(s softwire.Softwire, begun time.Time) {
 	key, by := s.Key(), subscriberOf(s.B4)
 	if h, ok := r.plane[key]; ok && h.by != by {
 		since := begun.Add(r.ahead).Sub(h.removed)
+		c := r.claims[h.by]
 		switch {
 		case h.programmed:
 			r.fail("I1", "%s was put for %s while %s has it", key, by, h.by)
+		case c.key == key && c.live(r.now()):
+			r.fail("I2", "%s was put for %s, and %s has it until %s", key, by, h.by, clock(c.until))
 		case since < r.holdDown:
 			r.fail("I3", "%s was put for %s %s after %s had it", key, by, since, h.by)
 		}
