@@ -3,6 +3,7 @@
 // programs softwires and reads them back, and takes care of the packets that
 // VPP hands over.
 //
-// The parts that know VPP are below it: vppapi the connection, topology what is
-// around the MAP plugin, plan what is in it, punt the socket for exceptions.
+// The parts that know VPP are below it: vppapi the connection, script command
+// lines, ports the interfaces, topology what is around the MAP plugin, plan what
+// is in it, stats the counters, punt the socket for exceptions.
 package vppdrv

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/lwaftr/lw4o6/plugin/portset"
 )
@@ -286,8 +287,12 @@ func (m *Model) domainLine(u use, prefix netip.Prefix, br netip.Addr, offset, le
 		m.layout.tag(u), prefix, br, offset, length, m.layout.MTU)
 }
 
+// ruleLine adds or replaces a rule. There are as many of them as PSIDs.
 func ruleLine(index uint32, psid int, b4 netip.Addr) string {
-	return fmt.Sprintf("map add rule index %d psid %d ip6-dst %s", index, psid, b4)
+	b := make([]byte, 0, 96)
+	b = strconv.AppendUint(append(b, "map add rule index "...), uint64(index), 10)
+	b = strconv.AppendInt(append(b, " psid "...), int64(psid), 10)
+	return string(b4.AppendTo(append(b, " ip6-dst "...)))
 }
 
 // DeleteLine is the command line that deletes a domain.

@@ -22,6 +22,9 @@
 // door if they let a packet pass; so each pool is a domain, and the classifier
 // keeps from ip6-map what that would not take as a tunnel packet.
 //
+// While the domain of an address is made, its packets take a detour from these
+// classifiers to the control logic. The tables for it are chained only then.
+//
 // Decapsulated packets go through IPv4 input by way of the interface inside,
 // where VPP checks the inner header and where its ICMPv4 errors about them get
 // a source address. The errors that VPP makes while it encapsulates are looked
