@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -212,6 +213,44 @@ func TestRun(t *testing.T) {
 		closeAll(t, v)
 		closeAll(t, l)
 	})
+}
+
+// TestSameMoment: more happens to one port set in a millisecond than is in a
+// block.
+func TestSameMoment(t *testing.T) {
+	l := openFolder(t, t.TempDir(), Config{})
+	defer closeAll(t, l)
+	const n = 3000
+	var events []Event
+	for i := range uint64(n) {
+		e := withEvent(allocated(), func(e *Event) { e.Sequence, e.Reason = 2*i+1, strconv.FormatUint(i, 10) })
+		events = append(events, e, withEvent(e, func(e *Event) { e.Sequence, e.Kind = 2*i+2, Released }))
+	}
+	if err := l.Append(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	tidyAll(t, l)
+	v := l.View()
+	defer closeAll(t, v)
+	if blocks := v.runs[0].blocks.Blocks(sectionRecords); blocks < 3 {
+		t.Fatalf("only %d blocks", blocks)
+	}
+	q := Query{}
+	for i, before := 0, -1; i < n; {
+		if before == i {
+			t.Fatalf("only %d of %d holds", i, n)
+		}
+		before = i
+		for h, err := range v.Holds(t.Context(), q) {
+			if err != nil || h.Start.Reason != strconv.Itoa(i) || h.End.Reason != strconv.Itoa(i) {
+				t.Fatalf("hold %d is %+v, %v", i, h, err)
+			}
+			q.After = q.After.Past(h)
+			if i++; i%999 == 0 {
+				break
+			}
+		}
+	}
 }
 
 // TestDamage: a history whose files were changed is not opened, or is as it was,

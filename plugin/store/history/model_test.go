@@ -59,6 +59,7 @@ func (w *world) holder(key softwire.Key) Holder {
 	n := w.r.IntN(30)
 	ip := netip.MustParseAddr("2001:db8::").As16()
 	binary.BigEndian.PutUint16(ip[5:], uint16(n))
+	ip[7] = byte(n % 16) // beyond the shorter prefixes
 	bits := []int{56, 56, 60, 64, 128}[n%5]
 	ip[15] = 1
 	h := Holder{
@@ -284,6 +285,43 @@ func smallLimits() limits {
 	return limits{events: 60, bytes: 1 << 20, journal: 1 << 20, fanIn: 3, retries: time.Millisecond}
 }
 
+// TestCrashInFlush: power is lost after any write of making a run has failed.
+func TestCrashInFlush(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	failures := 0
+	for fails := range 30 {
+		for round := range 10 {
+			r := rand.New(rand.NewPCG(seed, uint64(fails*100+round)))
+			w := newWorld(r)
+			d := newFakeDisk()
+			l, err := open(d, Config{}, quiet(t), smallLimits())
+			if err != nil {
+				t.Fatal(err)
+			}
+			fill(t, l, w, smallLimits().events-1)
+			acknowledged := l.Sequence()
+			d.fails = fails
+			if err := l.Append(t.Context(), []Event{w.step()}); err == nil {
+				acknowledged = l.Sequence()
+			}
+			failures += d.failed
+			if l, err = open(d.crash(r), Config{}, quiet(t), smallLimits()); err != nil {
+				t.Fatalf("write %d failed: %v", fails, err)
+			}
+			if l.Sequence() < acknowledged {
+				t.Fatalf("write %d failed: event %d was durable, and the last one is %d", fails, acknowledged, l.Sequence())
+			}
+			v := l.View()
+			w.upTo(l.Sequence()).compare(t, v, 5)
+			closeAll(t, v)
+		}
+	}
+	if failures < 100 {
+		t.Errorf("only %d writes failed", failures)
+	}
+}
+
 // TestModel compares a history, which fails and loses power all the time, with
 // the world that it is of.
 func TestModel(t *testing.T) {
@@ -315,11 +353,18 @@ func TestModel(t *testing.T) {
 			}
 		}
 		for range 120 {
-			switch r.IntN(8) {
+			switch r.IntN(9) {
 			case 0:
 				restart()
 			case 1:
-				d.fails = r.IntN(12)
+				d.fails = r.IntN(25)
+			case 3:
+				// Killed, and what was written is there, but not all of it durable.
+				if l, err = open(d, config, quiet(t), smallLimits()); err != nil && !errors.Is(err, errDisk) {
+					t.Fatal(err)
+				} else if err != nil {
+					restart()
+				}
 			case 2:
 				if did, err := l.tidy(context.Background()); did {
 					merges++
