@@ -120,8 +120,8 @@ func TestAppendRefuses(t *testing.T) {
 		"sequence again": {at(1, nothing), at(1, nothing)},
 		"sequence back":  {at(2, nothing), at(1, nothing)},
 	} {
-		if err := l.Append(t.Context(), events); !errors.Is(err, ErrEvent) || l.Sequence() != 0 {
-			t.Errorf("%s: %v; %d is the last one", name, err, l.Sequence())
+		if err := l.Append(t.Context(), events); !errors.Is(err, ErrEvent) || l.Stats().Sequence != 0 {
+			t.Errorf("%s: %v; %d is the last one", name, err, l.Stats().Sequence)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -339,16 +339,25 @@ func damaged(t *testing.T, path string, all []Hold, torn bool) bool {
 	return false
 }
 
+// TestNoManifest: a folder with files of a history, but no manifest, is not taken
+// for an empty one.
 func TestNoManifest(t *testing.T) {
-	path := t.TempDir()
-	l := openFolder(t, path, Config{})
-	fill(t, l, newTestWorld(t), 100)
-	closeAll(t, l)
-	if err := os.Remove(filepath.Join(path, manifestName)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(path, Config{}, quiet(t)); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("got %v", err)
+	for _, n := range []int{0, 1, 100} {
+		path := t.TempDir()
+		l := openFolder(t, path, Config{})
+		fill(t, l, newTestWorld(t), n)
+		closeAll(t, l)
+		if err := os.Remove(filepath.Join(path, manifestName)); err != nil {
+			t.Fatal(err)
+		}
+		l, err := Open(path, Config{}, quiet(t))
+		if n == 0 && err == nil {
+			closeAll(t, l)
+			continue
+		}
+		if n == 0 || !errors.Is(err, ErrCorrupt) {
+			t.Errorf("with %d events: %v", n, err)
+		}
 	}
 }
 

@@ -300,20 +300,20 @@ func TestCrashInFlush(t *testing.T) {
 				t.Fatal(err)
 			}
 			fill(t, l, w, smallLimits().events-1)
-			acknowledged := l.Sequence()
+			acknowledged := l.Stats().Sequence
 			d.fails = fails
 			if err := l.Append(t.Context(), []Event{w.step()}); err == nil {
-				acknowledged = l.Sequence()
+				acknowledged = l.Stats().Sequence
 			}
 			failures += d.failed
 			if l, err = open(d.crash(r), Config{}, quiet(t), smallLimits()); err != nil {
 				t.Fatalf("write %d failed: %v", fails, err)
 			}
-			if l.Sequence() < acknowledged {
-				t.Fatalf("write %d failed: event %d was durable, and the last one is %d", fails, acknowledged, l.Sequence())
+			if l.Stats().Sequence < acknowledged {
+				t.Fatalf("write %d failed: event %d was durable, and the last one is %d", fails, acknowledged, l.Stats().Sequence)
 			}
 			v := l.View()
-			w.upTo(l.Sequence()).compare(t, v, 5)
+			w.upTo(l.Stats().Sequence).compare(t, v, 5)
 			closeAll(t, v)
 		}
 	}
@@ -348,8 +348,8 @@ func TestModel(t *testing.T) {
 			if l, err = open(d, config, quiet(t), smallLimits()); err != nil {
 				t.Fatal(err)
 			}
-			if l.Sequence() < acknowledged {
-				t.Fatalf("event %d was durable, and the last one is %d", acknowledged, l.Sequence())
+			if l.Stats().Sequence < acknowledged {
+				t.Fatalf("event %d was durable, and the last one is %d", acknowledged, l.Stats().Sequence)
 			}
 		}
 		for range 120 {
@@ -384,9 +384,9 @@ func TestModel(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if r.IntN(10) == 0 && l.Sequence() > 0 {
+			if r.IntN(10) == 0 && l.Stats().Sequence > 0 {
 				v := l.View()
-				answers += w.upTo(l.Sequence()).compare(t, v, 20)
+				answers += w.upTo(l.Stats().Sequence).compare(t, v, 20)
 				if v.Since().After(w.events[0].Time) {
 					forgotten++
 				}

@@ -8,8 +8,8 @@ type Stats struct {
 	Records uint64 // in runs: Holds, and the ends of such that are in an older run
 	Journal int    // events in the journal
 	Bytes   int64  // of runs
-	// Sequence and Latest are of the last event; Since is from when on the
-	// history is complete.
+	// Sequence and Latest are of the last event that is durable here; Since is
+	// from when on the history is complete.
 	Sequence uint64
 	Latest   time.Time
 	Since    time.Time
