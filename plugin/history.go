@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -32,6 +33,21 @@ func (c HistoryConfig) Validate() error {
 		errs = append(errs, element.At("retention", err))
 	}
 	return errors.Join(append(errs, element.At("events", c.Events.Validate()))...)
+}
+
+// maxWaiting is how many events may wait for the history before that is a
+// problem: more than come in while it makes a run.
+const maxWaiting = 1 << 17
+
+// historyProblems is what is wrong, in words, with waiting events in the outbox.
+func historyProblems(s *history.Stats, waiting int) (problems []string) {
+	if s.Err != nil {
+		problems = append(problems, fmt.Sprintf("the history cannot empty its journal: %v", s.Err))
+	}
+	if waiting > maxWaiting {
+		problems = append(problems, fmt.Sprintf("%d events of leases wait for the history or the event log; the log says why", waiting))
+	}
+	return problems
 }
 
 // openHistory opens the history and the event log, and has the outbox of a store

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +138,19 @@ func TestBadHistory(t *testing.T) {
 		if err := newPlugin(t, c, newTestDataplane()).Start(t.Context()); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestHistoryProblems(t *testing.T) {
+	if p := historyProblems(&history.Stats{}, maxWaiting); len(p) != 0 {
+		t.Errorf("all is well, but: %q", p)
+	}
+	want := []string{
+		"the history cannot empty its journal: no space",
+		"131073 events of leases wait for the history or the event log; the log says why",
+	}
+	if p := historyProblems(&history.Stats{Err: errors.New("no space")}, maxWaiting+1); !slices.Equal(p, want) {
+		t.Errorf("got %q", p)
 	}
 }
 

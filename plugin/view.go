@@ -132,6 +132,7 @@ func (v view) Status(ctx context.Context) (api.Status, error) {
 	}
 	if s.Leases != nil {
 		status.Problems = append(status.Problems, s.Leases.Problems()...)
+		status.Problems = append(status.Problems, historyProblems(s.History, s.Leases.Store.Outbox)...)
 	}
 	if r.NetworkError != nil {
 		status.Problems = append(status.Problems, fmt.Sprintf("the networks are not configured: %v", r.NetworkError))
