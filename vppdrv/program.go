@@ -31,8 +31,6 @@ func (d *Driver) Apply(ctx context.Context, ops []dataplane.Op) ([]dataplane.Res
 		return nil, err
 	}
 	defer done()
-	ctx, cancel := s.limit(ctx)
-	defer cancel()
 	if err := s.refresh(ctx); err != nil {
 		return nil, err
 	}

@@ -62,6 +62,7 @@ func (d *Driver) converse(ctx context.Context, f func(context.Context, *session)
 	if err != nil {
 		return err
 	}
+	conn.SetPatience(d.config.CallTimeout)
 	s := &session{driver: d, conn: conn, retired: make(map[netip.Prefix]time.Time)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

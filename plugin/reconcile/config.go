@@ -25,7 +25,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		BatchSize:    4096,
-		ApplyTimeout: 10 * time.Second,
+		ApplyTimeout: 2 * time.Minute,
 		ReadTimeout:  2 * time.Minute,
 		RetryMin:     100 * time.Millisecond,
 		RetryMax:     30 * time.Second,

@@ -248,7 +248,9 @@ func waitTellsTheTruth(t *testing.T, under Dataplane, seed uint64) {
 	dp.strict = true
 	dp.refuses = unsupported
 	table := softwire.NewTable()
-	r := start(t, table, dp, DefaultConfig(), smallLimits(rand.New(rand.NewPCG(seed, 3))))
+	config := DefaultConfig()
+	config.ApplyTimeout = 10 * time.Second // callers wait for up to 20
+	r := start(t, table, dp, config, smallLimits(rand.New(rand.NewPCG(seed, 3))))
 	r.Complete()
 	type outcome struct{ programmed, refused, pending int }
 	outcomes := make(chan outcome)

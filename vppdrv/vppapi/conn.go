@@ -70,6 +70,10 @@ func Dial(ctx context.Context, path, name string) (*Conn, error) {
 	return c, nil
 }
 
+// SetPatience changes how long VPP may take for an answer to a call whose context
+// has no deadline of its own, from Timeout to t. It is for before the first call.
+func (c *Conn) SetPatience(t time.Duration) { c.answer = t }
+
 // register makes us a client and learns the message numbers.
 func (c *Conn) register(name string) error {
 	request, err := codec.EncodeMsg(&memclnt.SockclntCreate{Name: name}, createNumber)
