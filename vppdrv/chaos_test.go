@@ -153,7 +153,7 @@ func (c *chaos) change(ctx context.Context, r *rand.Rand) error {
 	patience, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if err := c.reconciler.Apply(patience, change); err != nil {
-		return fmt.Errorf("a change is not acknowledged: %w; health %+v", err, c.health.get())
+		return fmt.Errorf("a change is not acknowledged: %w; health %+v", err, c.health.Get())
 	}
 	c.acknowledged.Add(1)
 	got := make(map[softwire.Key]softwire.Softwire)

@@ -21,7 +21,7 @@ var _ dataplane.Dataplane = (*Driver)(nil)
 type Driver struct {
 	config Config
 	log    logrus.FieldLogger
-	health health
+	health dataplane.Condition
 	slow   *slowPath
 	stats  *stats.Reader
 
@@ -48,7 +48,7 @@ func New(c Config, log logrus.FieldLogger) (*Driver, error) {
 		return nil, err
 	}
 	d := &Driver{config: c, log: log.WithField("dataplane", name), slow: slow, stats: stats.New(c.Stats), programming: make(chan struct{}, 1)}
-	d.health.set(dataplane.Health{State: dataplane.StateDown, Reason: "not started"})
+	d.health.Set(dataplane.Health{State: dataplane.StateDown, Reason: "not started"})
 	return d, nil
 }
 
@@ -92,7 +92,7 @@ func (d *Driver) Run(ctx context.Context) error {
 
 // down makes known that VPP cannot be programmed, and why.
 func (d *Driver) down(reason error) {
-	d.health.set(dataplane.Health{State: dataplane.StateDown, Reason: reason.Error()})
+	d.health.Set(dataplane.Health{State: dataplane.StateDown, Reason: reason.Error()})
 }
 
 // sleep reports false if ctx ends first.
@@ -113,7 +113,7 @@ func (d *Driver) current() (*session, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.session == nil {
-		return nil, fmt.Errorf("%w: %s", ErrNotConnected, d.health.get().Reason)
+		return nil, fmt.Errorf("%w: %s", ErrNotConnected, d.health.Get().Reason)
 	}
 	return d.session, nil
 }
@@ -166,5 +166,5 @@ func (d *Driver) Inject(ctx context.Context, side dataplane.Side, packet []byte)
 
 // WaitHealth is as in dataplane.Monitor.
 func (d *Driver) WaitHealth(ctx context.Context, known dataplane.Health) (dataplane.Health, error) {
-	return d.health.wait(ctx, known)
+	return d.health.Wait(ctx, known)
 }

@@ -269,7 +269,7 @@ func TestHang(t *testing.T) {
 	if got := read(t, b); !maps.Equal(got, byKey(want)) {
 		t.Errorf("read back %d softwires, want %d", len(got), len(want))
 	}
-	if h := b.health.get(); !h.Same(known) {
+	if h := b.health.Get(); !h.Same(known) {
 		t.Errorf("health %+v, before %+v", h, known)
 	}
 }
@@ -472,9 +472,9 @@ func TestMended(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for !strings.Contains(b.health.get().Reason, "host-vpp2") {
+	for !strings.Contains(b.health.Get().Reason, "host-vpp2") {
 		if !sleep(ctx, time.Millisecond) {
-			t.Fatalf("health %+v", b.health.get())
+			t.Fatalf("health %+v", b.health.Get())
 		}
 	}
 	if _, err := b.Apply(ctx, nil); !errors.Is(err, ErrNotConnected) || !strings.Contains(err.Error(), "host-vpp2") {

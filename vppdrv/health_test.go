@@ -32,7 +32,7 @@ func (b *bench) becomes(t *testing.T, known dataplane.Health, state dataplane.St
 	for h.State != state {
 		var err error
 		if h, err = b.WaitHealth(ctx, h); err != nil {
-			t.Fatalf("not %s: %v; last %+v", state, err, b.health.get())
+			t.Fatalf("not %s: %v; last %+v", state, err, b.health.Get())
 		}
 	}
 	return h
@@ -115,7 +115,7 @@ func (b *bench) proofs(t *testing.T, n uint64) {
 	defer cancel()
 	for before := b.slow.proofs.Load(); b.slow.proofs.Load() < before+n; {
 		if !sleep(ctx, time.Millisecond) {
-			t.Fatalf("no probe comes back; health %+v", b.health.get())
+			t.Fatalf("no probe comes back; health %+v", b.health.Get())
 		}
 	}
 }

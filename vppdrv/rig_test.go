@@ -139,7 +139,7 @@ func (b *bench) up(t testing.TB) dataplane.Health {
 	for h.State != dataplane.StateUp {
 		var err error
 		if h, err = b.WaitHealth(ctx, h); err != nil {
-			t.Fatalf("not up: %v; last %+v", err, b.health.get())
+			t.Fatalf("not up: %v; last %+v", err, b.health.Get())
 		}
 	}
 	return h

@@ -123,7 +123,7 @@ func (d *Driver) report(s *session, reason string) {
 	if reason != "" {
 		h.State, h.Reason = dataplane.StateDown, reason
 	}
-	if !d.health.set(h) {
+	if !d.health.Set(h) {
 		return
 	}
 	if reason == "" {

@@ -34,7 +34,7 @@ type Forwarder struct {
 	config  Config
 	network dataplane.Network
 
-	health health
+	health dataplane.Condition
 }
 
 var _ dataplane.Dataplane = (*Forwarder)(nil)
@@ -77,7 +77,7 @@ func New(c Config, io IO) (*Forwarder, error) {
 	f.shared.table = softwire.NewTable()
 	f.shared.exceptions = newExceptionQueue(c.ExceptionQueue)
 	f.shared.counters.softwires.grow(1)
-	f.health.set(dataplane.Health{State: dataplane.StateDown, Reason: "not started"})
+	f.health.Set(dataplane.Health{State: dataplane.StateDown, Reason: "not started"})
 	f.publish()
 	return f, nil
 }
@@ -128,13 +128,13 @@ func (f *Forwarder) Name() string { return "forwarder" }
 
 // Run forwards until ctx ends. The error is that of the IO.
 func (f *Forwarder) Run(ctx context.Context) error {
-	f.health.set(dataplane.Health{State: dataplane.StateUp, Incarnation: 1})
+	f.health.Set(dataplane.Health{State: dataplane.StateUp, Incarnation: 1})
 	err := f.io.Run(ctx, f.NewWorker)
 	reason := "stopped"
 	if err != nil {
 		reason = err.Error()
 	}
-	f.health.set(dataplane.Health{State: dataplane.StateDown, Incarnation: 1, Reason: reason})
+	f.health.Set(dataplane.Health{State: dataplane.StateDown, Incarnation: 1, Reason: reason})
 	if err != nil {
 		return fmt.Errorf("forwarder: %w", err)
 	}
@@ -144,7 +144,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 // WaitHealth is as in dataplane.Monitor. The incarnation is always 1: the table
 // outlives the IO.
 func (f *Forwarder) WaitHealth(ctx context.Context, known dataplane.Health) (dataplane.Health, error) {
-	return f.health.wait(ctx, known)
+	return f.health.Wait(ctx, known)
 }
 
 // Configure is as in dataplane.Programmer.

@@ -3,7 +3,6 @@ package topology
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"go.fd.io/govpp/api"
 	"go.fd.io/govpp/binapi/classify"
@@ -90,19 +89,9 @@ func (v *vpp) addSessions(index uint32, sessions []session) {
 func (v *vpp) sessions(index uint32) (keys [][]byte) {
 	v.do("reading classifier sessions", func() error {
 		dump, err := v.classify.ClassifySessionDump(v.ctx, &classify.ClassifySessionDump{TableID: index})
-		if err != nil {
-			return err
-		}
-		for {
-			d, err := dump.Recv()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		return each(dump, err, func(d *classify.ClassifySessionDetails) {
 			keys = append(keys, d.Match)
-		}
+		})
 	})
 	return keys
 }

@@ -2,7 +2,6 @@ package topology
 
 import (
 	"errors"
-	"io"
 	"strings"
 
 	"go.fd.io/govpp/api"
@@ -75,21 +74,11 @@ func (v *vpp) policers(mark string) (names []string) {
 		if unknown := new(vppapi.IncompatibleError); errors.As(err, &unknown) {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		for {
-			d, err := dump.Recv()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		return each(dump, err, func(d *policer.PolicerDetails) {
 			if name := text(d.Name); strings.HasPrefix(name, mark) {
 				names = append(names, name)
 			}
-		}
+		})
 	})
 	return names
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"go.fd.io/govpp/api"
 	"go.fd.io/govpp/binapi/ip_types"
@@ -164,21 +163,11 @@ func (v *vpp) registered() map[ip_types.IPProto]string {
 	all := make(map[ip_types.IPProto]string)
 	v.do("reading punt sockets", func() error {
 		dump, err := v.punt.PuntSocketDump(v.ctx, &punt.PuntSocketDump{Type: punt.PUNT_API_TYPE_IP_PROTO})
-		if err != nil {
-			return err
-		}
-		for {
-			d, err := dump.Recv()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		return each(dump, err, func(d *punt.PuntSocketDetails) {
 			if p := d.Punt.Punt.GetIPProto(); p.Af == ip_types.ADDRESS_IP6 {
 				all[p.Protocol] = text(d.Pathname)
 			}
-		}
+		})
 	})
 	return all
 }

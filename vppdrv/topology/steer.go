@@ -2,9 +2,7 @@ package topology
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 
 	"go.fd.io/govpp/binapi/ip"
@@ -134,22 +132,12 @@ func (t *Topology) steerRoutes(v *vpp, want map[netip.Prefix]bool) {
 func (v *vpp) hostRoutes(table uint32) (all []netip.Prefix) {
 	v.do(fmt.Sprintf("reading table %d", table), func() error {
 		dump, err := v.ip.IPRouteDump(v.ctx, &ip.IPRouteDump{Table: ip.IPTable{TableID: table}})
-		if err != nil {
-			return err
-		}
-		for {
-			d, err := dump.Recv()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		return each(dump, err, func(d *ip.IPRouteDetails) {
 			r := d.Route
 			if r.Prefix.Len == 32 && len(r.Paths) == 1 && r.Paths[0].Type == pathInto {
 				all = append(all, netip.PrefixFrom(netip.AddrFrom4(r.Prefix.Address.Un.GetIP4()), 32))
 			}
-		}
+		})
 	})
 	return all
 }

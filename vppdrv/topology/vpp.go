@@ -84,23 +84,28 @@ type listed struct {
 	name, tag string
 }
 
+// each calls visit with what a dump returns, unless err says that it did not
+// begin.
+func each[D any](dump interface{ Recv() (*D, error) }, err error, visit func(*D)) error {
+	for err == nil {
+		var d *D
+		if d, err = dump.Recv(); err == nil {
+			visit(d)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
 // list reads all interfaces.
 func (v *vpp) list() (all []listed) {
 	v.do("reading interfaces", func() error {
 		dump, err := v.interfaces.SwInterfaceDump(v.ctx, &interfaces.SwInterfaceDump{SwIfIndex: ^Index(0)})
-		if err != nil {
-			return err
-		}
-		for {
-			d, err := dump.Recv()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		return each(dump, err, func(d *interfaces.SwInterfaceDetails) {
 			all = append(all, listed{d.SwIfIndex, text(d.InterfaceName), text(d.Tag)})
-		}
+		})
 	})
 	return all
 }
@@ -211,19 +216,9 @@ func (v *vpp) deleteTable(t ip.IPTable) {
 func (v *vpp) tables() (all []ip.IPTable) {
 	v.do("reading tables", func() error {
 		dump, err := v.ip.IPTableDump(v.ctx, &ip.IPTableDump{})
-		if err != nil {
-			return err
-		}
-		for {
-			d, err := dump.Recv()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		return each(dump, err, func(d *ip.IPTableDetails) {
 			all = append(all, d.Table)
-		}
+		})
 	})
 	return all
 }

@@ -44,10 +44,10 @@ type Dataplane struct {
 	// Quiet leaves calls unrecorded, for tests with millions of ops.
 	Quiet bool
 
+	health dataplane.Condition
+
 	mu       sync.Mutex
-	health   dataplane.Health
-	changed  chan struct{} // closed, and replaced, when health changes
-	latest   uint64        // incarnation most recently given out
+	latest   uint64 // incarnation most recently given out
 	network  *dataplane.Network
 	bindings map[netip.Addr]map[portset.PortSet]softwire.Softwire
 	count    int
@@ -66,13 +66,13 @@ const exceptionLimit = 64
 
 // New returns a Dataplane that is up, in incarnation 1, and empty.
 func New() *Dataplane {
-	return &Dataplane{
-		health:     dataplane.Health{State: dataplane.StateUp, Incarnation: 1},
+	d := &Dataplane{
 		latest:     1,
-		changed:    make(chan struct{}),
 		bindings:   make(map[netip.Addr]map[portset.PortSet]softwire.Softwire),
 		exceptions: make(chan dataplane.Exception, exceptionLimit),
 	}
+	d.health.Set(dataplane.Health{State: dataplane.StateUp, Incarnation: 1})
+	return d
 }
 
 // Name is "fake".
@@ -225,7 +225,7 @@ func (d *Dataplane) enter(ctx context.Context, call Call) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.health.Incarnation == 0 {
+	if d.health.Get().Incarnation == 0 {
 		return ErrUnreachable
 	}
 	return nil

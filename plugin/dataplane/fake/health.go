@@ -11,19 +11,7 @@ import (
 
 // WaitHealth waits for what Lose, Disconnect, Reconnect and SetState do.
 func (d *Dataplane) WaitHealth(ctx context.Context, known dataplane.Health) (dataplane.Health, error) {
-	for {
-		d.mu.Lock()
-		health, changed := d.health, d.changed
-		d.mu.Unlock()
-		if !health.Same(known) {
-			return health, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return dataplane.Health{}, ctx.Err()
-		}
-	}
+	return d.health.Wait(ctx, known)
 }
 
 // Lose forgets everything, as a restart does, and begins a new incarnation.
@@ -36,21 +24,21 @@ func (d *Dataplane) Lose() {
 	d.counters = dataplane.Counters{Granularity: d.counters.Granularity}
 	d.rows = nil
 	d.latest++
-	d.setHealth(dataplane.Health{State: dataplane.StateUp, Incarnation: d.latest})
+	d.health.Set(dataplane.Health{State: dataplane.StateUp, Incarnation: d.latest})
 }
 
 // Disconnect makes the data plane unreachable, keeping what it holds.
 func (d *Dataplane) Disconnect(reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.setHealth(dataplane.Health{State: dataplane.StateDown, Reason: reason})
+	d.health.Set(dataplane.Health{State: dataplane.StateDown, Reason: reason})
 }
 
 // Reconnect ends a Disconnect after which nothing was lost.
 func (d *Dataplane) Reconnect() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.setHealth(dataplane.Health{State: dataplane.StateUp, Incarnation: d.latest})
+	d.health.Set(dataplane.Health{State: dataplane.StateUp, Incarnation: d.latest})
 }
 
 // SetState changes whether the data plane forwards; it can be programmed all
@@ -58,12 +46,5 @@ func (d *Dataplane) Reconnect() {
 func (d *Dataplane) SetState(state dataplane.State, reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.setHealth(dataplane.Health{State: state, Incarnation: d.latest, Reason: reason})
-}
-
-// setHealth wakes those who wait. The lock is held.
-func (d *Dataplane) setHealth(h dataplane.Health) {
-	d.health = h
-	close(d.changed)
-	d.changed = make(chan struct{})
+	d.health.Set(dataplane.Health{State: state, Incarnation: d.latest, Reason: reason})
 }
