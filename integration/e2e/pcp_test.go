@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -270,4 +271,19 @@ func TestPCPOnDataPlanes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNATPMP: a client of PCP's predecessor is told the version (RFC 6887
+// appendix A).
+func TestNATPMP(t *testing.T) {
+	natpmpc, err := exec.LookPath("natpmpc")
+	if err != nil {
+		t.Skip("needs natpmpc")
+	}
+	_, s := start(t, scene.Options{PCP: true})
+	p, err := s.CPEs[0].Start(natpmpc, "-g", "192.0.0.1")
+	must(t, err)
+	if err := p.Wait(); err == nil || !strings.Contains(p.Output(), "unsupported nat-pmp version") {
+		t.Errorf("%v\n%s", err, p.Output())
+	}
 }
