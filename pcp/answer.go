@@ -18,6 +18,8 @@ type Server struct {
 	moves  moves
 	counts counts
 
+	contacts contacts
+
 	perSource, perPrefix *limiter
 }
 
@@ -31,6 +33,7 @@ func New(config Config, grants Grants, epoch func(now time.Time) uint32, now fun
 	return &Server{
 		config: config, grants: grants, epoch: epoch, now: now,
 		moves:     moves{last: make(map[place]time.Time)},
+		contacts:  contacts{known: make(map[place]*contact)},
 		perSource: newLimiter(config.SourceRate),
 		perPrefix: newLimiter(config.PrefixRate),
 	}, nil
@@ -41,53 +44,58 @@ func New(config Config, grants Grants, epoch func(now time.Time) uint32, now fun
 // a request that is not decided by then gets no answer, and the same one later
 // that of the first.
 func (s *Server) Answer(ctx context.Context, from Origin, payload []byte) [][]byte {
+	answers, _, _ := s.answer(ctx, from, payload)
+	return answers
+}
+
+// answer also returns what was asked, and the bindings that the answers tell of.
+func (s *Server) answer(ctx context.Context, from Origin, payload []byte) (answers [][]byte, a *ask, told []Binding) {
 	now := s.now()
 	a, err := s.config.read(from, payload)
 	if err == nil && a.Opcode == pcpmsg.Announce {
 		// RFC 6887 section 14.1.2.
 		r := pcpmsg.Response{Opcode: pcpmsg.Announce, Epoch: s.epoch(now)}
 		s.counts.answered(pcpmsg.Success)
-		return [][]byte{r.Append(nil)}
+		return [][]byte{r.Append(nil)}, a, nil
 	}
-	var answers [][]byte
 	if err == nil {
-		answers, err = s.answerMap(ctx, a, now)
+		answers, told, err = s.answerMap(ctx, a, now)
 	}
 	if err == nil {
 		s.counts.answered(pcpmsg.Success)
-		return answers
+		return answers, a, told
 	}
 	result, lifetime, ok := resultOf(err, a)
 	if !ok {
 		s.counts.drop()
-		return nil
+		return nil, nil, nil
 	}
 	s.counts.answered(result)
-	return [][]byte{pcpmsg.AppendError(nil, payload, result, seconds(lifetime), s.epoch(now))}
+	return [][]byte{pcpmsg.AppendError(nil, payload, result, seconds(lifetime), s.epoch(now))}, nil, nil
 }
 
 // answerMap does what a MAP asks for.
-func (s *Server) answerMap(ctx context.Context, a *ask, now time.Time) ([][]byte, error) {
+func (s *Server) answerMap(ctx context.Context, a *ask, now time.Time) ([][]byte, []Binding, error) {
 	p, err := decide(a, s.grants.Held(a.lwb4), now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, number := range p.released {
 		if err := s.grants.Release(ctx, a.lwb4, number); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if a.Lifetime == 0 {
-		return [][]byte{s.deleted(a)}, nil
+		return [][]byte{s.deleted(a)}, nil, nil
 	}
 	if err := s.moves.allow(a.lwb4, p.touched, now, s.config.MoveInterval); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	bindings := p.told
 	for _, want := range p.acquired {
 		b, err := s.grants.Acquire(ctx, want)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		s.moves.note(b, p.touched, now)
 		bindings = append(bindings, b)
@@ -96,7 +104,7 @@ func (s *Server) answerMap(ctx context.Context, a *ask, now time.Time) ([][]byte
 	for i, b := range bindings {
 		answers[i] = s.granted(a, b, i > 0)
 	}
-	return answers, nil
+	return answers, bindings, nil
 }
 
 // deleted is the answer to a deletion: RFC 6887 section 15.1 has the suggested

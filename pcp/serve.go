@@ -86,7 +86,11 @@ func (s *Server) admit(packet []byte) (datagram.Datagram, Origin, bool) {
 func (s *Server) serve(ctx context.Context, packets Packets, d datagram.Datagram, from Origin) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
 	defer cancel()
-	for _, answer := range s.Answer(ctx, from, d.Payload) {
+	answers, a, told := s.answer(ctx, from, d.Payload)
+	if len(told) > 0 {
+		s.contacts.note(d, a, told, s.now())
+	}
+	for _, answer := range answers {
 		if err := packets.Send(ctx, d.Reply(answer).Packet()); err != nil {
 			s.counts.unsent()
 		}

@@ -11,12 +11,15 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lwaftr/lw4o6/pcp"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/lease"
 	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/provision"
 	"github.com/lwaftr/lw4o6/plugin/store"
 	"github.com/lwaftr/lw4o6/plugin/store/bolt"
 )
@@ -55,7 +58,61 @@ func (p *Plugin) startPCP(ctx context.Context, r *runner, run *running) error {
 	run.pcp = server
 	packets := &pcpPackets{port: p.dp, log: p.log.WithField("part", "pcp")}
 	r.run(ctx, "pcp", func(ctx context.Context) error { return server.Run(ctx, packets) })
+	r.run(ctx, "pcp updates", func(ctx context.Context) error { return p.informPCP(ctx, run.leases, server, packets) })
 	return nil
+}
+
+// noticeBacklog is how many changes of leases may wait until clients are told.
+const noticeBacklog = 4096
+
+// informPCP has clients told of changes that they did not ask for.
+func (p *Plugin) informPCP(ctx context.Context, leases *provision.Provisioner, server *pcp.Server, packets pcp.Packets) error {
+	for {
+		watch := leases.Watch(noticeBacklog)
+		changes := make(chan pcp.Change)
+		group, inner := errgroup.WithContext(ctx)
+		group.Go(func() error {
+			defer close(changes)
+			pcpChanges(inner, watch.Notices(), changes)
+			return nil
+		})
+		group.Go(func() error { return server.Inform(inner, changes, packets) })
+		err := group.Wait()
+		watch.Close()
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		p.log.WithField("part", "pcp").Warn("too many leases changed at once; some clients learn of it when they renew")
+	}
+}
+
+// pcpChanges hands on what notices say about PCP, until there are none any more.
+func pcpChanges(ctx context.Context, notices <-chan provision.Notice, changes chan<- pcp.Change) {
+	for {
+		var c pcp.Change
+		select {
+		case n, ok := <-notices:
+			switch {
+			case !ok:
+				return
+			case n.Lease.Mechanism != pool.PCP:
+				continue
+			case n.From.State != 0:
+				c = pcp.Change{From: pcpBinding(n.From), To: pcpBinding(n.Lease)}
+			case n.Lease.State != lease.Bound:
+				c = pcp.Change{From: pcpBinding(n.Lease)}
+			default:
+				continue
+			}
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case changes <- c:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // pools are those of the configuration and those that were added.

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"path/filepath"
 	"testing"
@@ -46,13 +47,7 @@ func (b *lwb4) ask() pcpmsg.Response {
 	}
 	before := len(b.dp.Injected())
 	b.dp.Divert(dataplane.Exception{Side: dataplane.SideIPv6, Reason: dataplane.ReasonPCP, Packet: d.Packet()})
-	deadline := time.Now().Add(patience)
-	for len(b.dp.Injected()) == before {
-		if time.Now().After(deadline) {
-			b.Fatal("no answer")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	b.awaitPacket(before)
 	injected := b.dp.Injected()[before]
 	answer, err := datagram.Parse(injected.Packet)
 	if err != nil || injected.Side != dataplane.SideIPv6 || answer.To != d.From || answer.From != d.To {
@@ -63,6 +58,18 @@ func (b *lwb4) ask() pcpmsg.Response {
 		b.Fatalf("answered %+v, %v", r, err)
 	}
 	return r
+}
+
+// awaitPacket waits for one more than so many packets to lwB4s.
+func (b *lwb4) awaitPacket(before int) {
+	b.Helper()
+	deadline := time.Now().Add(patience)
+	for len(b.dp.Injected()) == before {
+		if time.Now().After(deadline) {
+			b.Fatal("no answer")
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (b *lwb4) granted() pcpmsg.Response {
@@ -266,4 +273,42 @@ func TestPCPEpoch(t *testing.T) {
 			t.Errorf("%s: %d after 90 s, want %d", tt.name, got, tt.want+90)
 		}
 	}
+}
+
+// TestPCPUpdate: a lwB4 whose lease an operator moves is told (RFC 6887 section
+// 14.2), and the old lease ends when it asks for the new one.
+func TestPCPUpdate(t *testing.T) {
+	c, dp := pcpConfig(testFolder(t)), newTestDataplane()
+	p, stop := runWith(t, c, dp)
+	defer stop()
+	b := newLwB4(t, dp, "2001:db8:1::b4")
+	first := b.granted()
+	leases, err := p.Leases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := leases.Subscriber(b.address)[0]
+	before := len(dp.Injected())
+	moved, err := leases.Move(t.Context(), old.Key(), lessee(b.address.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.awaitPacket(before)
+	d, err := datagram.Parse(dp.Injected()[before].Packet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := pcpmsg.ParseResponse(d.Payload)
+	if err != nil || !b.want.Matches(&r) || r.Mapping.ExternalPort == first.Mapping.ExternalPort || r.Mapping.External != moved.Softwire.IPv4 {
+		t.Fatalf("told %+v, %v; the lease is %+v", r, err, moved)
+	}
+	if again := b.granted(); again.Mapping != r.Mapping {
+		t.Fatalf("asked again: %+v", again)
+	}
+	eventually(t, p, func() error {
+		if _, there := dp.Held()[old.Key()]; there {
+			return errors.New("the old one is still there")
+		}
+		return nil
+	})
 }
