@@ -49,6 +49,26 @@ type memory struct {
 	heap, statistics uint64 // for domains and rules of ours
 }
 
+// enough reports a VPP that has too little memory for what stands around its MAP
+// plugin: for its counters, that is, since VPP takes more heap to start than we
+// do. The error wraps ErrMemory.
+func (d *Driver) enough(ctx context.Context) error {
+	r, err := d.stats.Read(ctx)
+	if err != nil {
+		return err
+	}
+	if r.Statistics.Total >= otherStatistics {
+		return nil
+	}
+	return tooSmall(plan.Held{}, max(len(r.Threads), 1))
+}
+
+func tooSmall(h plan.Held, threads int) error {
+	heap, statistics := Sizing(h.Domains, h.Rules, threads)
+	return fmt.Errorf("%w: for this and what it holds its startup configuration needs "+
+		`"memory { main-heap-size %dM }" and "statseg { size %dM }" at least`, ErrMemory, heap>>20, statistics>>20)
+}
+
 // room reads how much there is. What VPP says of its use is some seconds old: it
 // may lack what is ours, which the model knows, and our classifier tables.
 func (s *session) room(ctx context.Context) error {
@@ -81,9 +101,7 @@ func (m memory) check(h plan.Held) error {
 	if heap <= m.heap && statistics <= m.statistics {
 		return nil
 	}
-	heap, statistics = Sizing(h.Domains, h.Rules, m.threads)
-	return fmt.Errorf("%w: for this and what it holds its startup configuration needs "+
-		`"memory { main-heap-size %dM }" and "statseg { size %dM }" at least`, ErrMemory, heap>>20, statistics>>20)
+	return tooSmall(h, m.threads)
 }
 
 // admit refuses the addresses of a batch for which VPP has no memory.

@@ -55,6 +55,19 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestMemoryToBegin: a VPP that has hardly any is left alone. With less heap than
+// we begin with VPP does not start.
+func TestMemoryToBegin(t *testing.T) {
+	v := vpptest.Start(t, vpptest.Config{Statistic: "1M"})
+	d, err := New(testConfig(v), quiet(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.connect(t.Context()); !errors.Is(err, ErrMemory) || !strings.Contains(err.Error(), "160M") {
+		t.Errorf("connecting: %v", err)
+	}
+}
+
 // fillUp puts one softwire on each of many addresses until one is refused.
 func fillUp(t *testing.T, b *bench, k uint8, most int) (held []softwire.Softwire, refused error) {
 	t.Helper()

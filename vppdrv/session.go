@@ -147,6 +147,9 @@ func (s *session) begin(ctx context.Context) (lost bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if err := s.driver.enough(ctx); err != nil {
+		return false, err
+	}
 	start := time.Now()
 	c := s.driver.config
 	if s.ports, err = ports.Ensure(ctx, s.conn, c.Instance, c.sides()...); err != nil {
