@@ -164,7 +164,11 @@ func (p *Provisioner) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		keys, next := p.due(time.Now())
 		if len(keys) == 0 {
+			if p.store.Stats().Err != nil {
+				next = min(next, p.config.Retry)
+			}
 			p.sleep(ctx, next)
+			p.probe(ctx)
 			continue
 		}
 		try, cancel := context.WithTimeout(ctx, p.config.Timeout)
@@ -175,6 +179,19 @@ func (p *Provisioner) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// probe writes to a store that failed, so that it is known to work again also if
+// nobody asks for a lease.
+func (p *Provisioner) probe(ctx context.Context) {
+	if p.store.Stats().Err == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
+	defer cancel()
+	if err := p.write(ctx, store.Batch{}); err == nil {
+		p.log.Info("leases are durable again")
+	}
 }
 
 // due makes what is to be ended now busy and returns it, or else how long there

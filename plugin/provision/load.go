@@ -162,8 +162,18 @@ func (p *Provisioner) Drain(ctx context.Context, name string, drain bool) error 
 	return p.book.Drain(name, drain)
 }
 
-// commit makes a batch durable, and with it what time it is.
+// commit makes a batch durable. Run finds out when a store that failed works
+// again.
 func (p *Provisioner) commit(ctx context.Context, batch store.Batch) error {
+	err := p.write(ctx, batch)
+	if err != nil {
+		p.nudge()
+	}
+	return err
+}
+
+// write makes a batch durable, and with it what time it is.
+func (p *Provisioner) write(ctx context.Context, batch store.Batch) error {
 	now := p.clock.Now().Truncate(time.Second)
 	p.mu.Lock()
 	save := now.After(p.saved)

@@ -149,6 +149,17 @@ func TestStorageFails(t *testing.T) {
 		if stored, _ := d.stored(d.p, l.Key()); stored.State != lease.Resting || !stored.Until.After(time.Now()) {
 			t.Errorf("the hold-down is not durable: %+v", stored)
 		}
+
+		// That it works again shows without a request.
+		d.record.set(func(r *record) { r.failCommit = store.ErrStorage })
+		if _, err := d.p.Acquire(t.Context(), request(2)); !errors.Is(err, ErrStorage) {
+			t.Errorf("granted without a store: %v", err)
+		}
+		d.record.set(func(r *record) { r.failCommit = nil })
+		time.Sleep(2 * time.Second)
+		if problems := d.p.Stats().Problems(); len(problems) != 0 {
+			t.Errorf("problems %q", problems)
+		}
 	})
 }
 
