@@ -8,9 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lwaftr/lw4o6/pcp"
 	"github.com/lwaftr/lw4o6/pcp/client"
 	"github.com/lwaftr/lw4o6/pcp/datagram"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/store/bolt"
@@ -311,4 +315,19 @@ func TestPCPUpdate(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestPCPEvents(t *testing.T) {
+	got := pcpEvents(pcp.Counts{
+		Answered: map[pcpmsg.ResultCode]uint64{pcpmsg.NoResources: 2, pcpmsg.Success: 5}, Dropped: 3, Unsent: 1,
+	})
+	want := []api.Event{
+		{Name: "pcp-success", Meaning: "PCP requests answered SUCCESS", Packets: 5},
+		{Name: "pcp-no-resources", Meaning: "PCP requests answered NO_RESOURCES", Packets: 2},
+		{Name: "pcp-dropped", Meaning: "PCP requests not answered", Drop: true, Packets: 3},
+		{Name: "pcp-unsent", Meaning: "PCP answers that could not be sent", Drop: true, Packets: 1},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
 }
