@@ -121,7 +121,10 @@ func (q *Request) complete() error {
 	case q.Mechanism != pool.Static && q.Mechanism != pool.DHCPv6 && q.Mechanism != pool.PCP:
 		return fmt.Errorf("%w: mechanism %q", ErrInvalid, q.Mechanism)
 	}
-	return q.Attributes.Validate()
+	if err := q.Attributes.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil
 }
 
 // held returns the lease that the subscriber has by the request's number, 0 if

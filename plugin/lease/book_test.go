@@ -81,7 +81,7 @@ func TestWhichPool(t *testing.T) {
 		{"link-local lwB4", func(q *Request) { q.B4 = netip.MustParseAddr("fe80::1") }, "", ErrInvalid},
 		{"IPv4 subscriber", func(q *Request) { q.Subscriber = netip.MustParseAddr("192.0.2.1") }, "", ErrInvalid},
 		{"negative lifetime", func(q *Request) { q.Lifetime = -1 }, "", ErrInvalid},
-		{"broken attributes", func(q *Request) { q.Attributes = "\x01\x09" }, "", ErrAttributes},
+		{"broken attributes", func(q *Request) { q.Attributes = "\x01\x09" }, "", ErrInvalid},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
