@@ -98,7 +98,7 @@ func byKey(all []softwire.Softwire) map[softwire.Key]softwire.Softwire {
 // TestRestartOfControl: a new process finds everything as it was and changes
 // nothing in VPP, and no packet is lost meanwhile.
 func TestRestartOfControl(t *testing.T) {
-	b := newBenchOn(t, vpptest.Config{Workers: 1}, nil)
+	b := newBenchOn(t, vpptest.Config{Workers: 1}, func(c *Config) { c.CallTimeout = time.Minute })
 	first := b.up(t)
 	if err := b.Configure(t.Context(), network()); err != nil {
 		t.Fatal(err)

@@ -44,29 +44,29 @@ type watcher struct {
 // be given up.
 func (w *watcher) look(ctx context.Context) (reason string, err error) {
 	c := w.driver.config
-	if err := w.ping(ctx, c.ProbeTimeout); err != nil {
+	states, err := w.ask(ctx, c.ProbeTimeout)
+	if err != nil {
 		if !errors.Is(err, vppapi.ErrNoAnswer) || time.Since(w.answered) >= c.Unresponsive {
 			return "", err
 		}
 		return fmt.Sprintf("VPP has not answered for %s", time.Since(w.answered).Round(100*time.Millisecond)), nil
 	}
 	w.answered = time.Now()
-	states, err := ports.States(ctx, w.conn, w.ports)
-	if err != nil {
-		return "", err
-	}
 	if reason := linkDown(states); reason != "" {
 		return reason, nil
 	}
 	return w.probe(ctx), nil
 }
 
-// ping waits until VPP answers. This message VPP answers only when all of its
-// workers have stopped for it; one that hangs makes VPP abort.
-func (s *session) ping(ctx context.Context, patience time.Duration) error {
+// ask returns how the interfaces are. Its first message VPP answers only when all
+// of its workers have stopped for it; one that hangs makes VPP abort.
+func (s *session) ask(ctx context.Context, patience time.Duration) ([]ports.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return s.conn.Invoke(ctx, &maps.MapParamGet{}, &maps.MapParamGetReply{})
+	if err := s.conn.Invoke(ctx, &maps.MapParamGet{}, &maps.MapParamGetReply{}); err != nil {
+		return nil, err
+	}
+	return ports.States(ctx, s.conn, s.ports)
 }
 
 // linkDown says which side has interfaces in the configuration and none that is
