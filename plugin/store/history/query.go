@@ -2,7 +2,7 @@ package history
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"iter"
 	"net/netip"
 	"slices"
@@ -48,7 +48,7 @@ func (v *View) Holds(ctx context.Context, q Query) iter.Seq2[Hold, error] {
 
 func (v *View) each(ctx context.Context, q Query, yield func(Hold) bool) error {
 	if q.IPv4.IsValid() && !q.IPv4.Addr().Is4() || q.Subscriber.IsValid() && !q.Subscriber.Addr().Is6() || q.B4.IsValid() && !q.B4.Is6() {
-		return fmt.Errorf("query: want IPv4 addresses, and IPv6 subscribers and lwB4s")
+		return errors.New("query: want IPv4 addresses, and IPv6 subscribers and lwB4s")
 	}
 	ranges, err := v.ranges(ctx, q)
 	if err != nil {
