@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := cmd.Flags()
 	f.StringVar(&s.folder, "bin", beside(), "folder with lwaftr and lwb4; without one they are built")
 	f.StringVar(&s.dataplane, "dataplane", "forwarder", "what forwards: forwarder or vpp")
-	f.StringVar(&s.devices, "devices", string(scene.DevicesTUN), "how the lwAFTR gets at packets: tun or packet")
+	f.StringVar(&s.devices, "devices", string(scene.DevicesTUN), "how the forwarder gets at packets: tun or packet")
 	f.StringVar(&s.split, "psid", "0/6", "psid-offset/psid-len of the shared address; psid-len 0 for whole addresses")
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
@@ -93,6 +93,9 @@ func (s settings) options() (scene.Options, error) {
 	switch s.dataplane {
 	case "forwarder":
 	case "vpp":
+		if s.devices != string(scene.DevicesTUN) {
+			return o, fmt.Errorf("--devices: %q is for the forwarder; VPP has interfaces of its own", s.devices)
+		}
 		if o.VPP, err = vpptest.Find(); err != nil {
 			return o, fmt.Errorf("--dataplane vpp: %w (docs/vpp.md says how to get it)", err)
 		}

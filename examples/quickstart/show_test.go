@@ -29,6 +29,7 @@ func TestCommandLine(t *testing.T) {
 		{"argument", []string{"now"}, exitUsage, "unknown command"},
 		{"data plane", []string{"--dataplane", "magic"}, exitUsage, "--dataplane"},
 		{"devices", []string{"--devices", "serial"}, exitUsage, "--devices"},
+		{"devices of VPP", []string{"--dataplane", "vpp", "--devices", "packet"}, exitUsage, "is for the forwarder"},
 		{"split", []string{"--psid", "9/9"}, exitUsage, "--psid"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
