@@ -161,6 +161,7 @@ const endingBatch = 1024
 // Run ends leases that expire, and what others began to end, until ctx ends, and
 // then returns nil. It is called once, after Load.
 func (p *Provisioner) Run(ctx context.Context) error {
+	var logged time.Time
 	for ctx.Err() == nil {
 		keys, next := p.due(time.Now())
 		if len(keys) == 0 {
@@ -174,7 +175,8 @@ func (p *Provisioner) Run(ctx context.Context) error {
 		try, cancel := context.WithTimeout(ctx, p.config.Timeout)
 		err := p.retire(try, keys)
 		cancel()
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && time.Since(logged) >= logPause {
+			logged = time.Now()
 			p.log.WithError(err).WithField("leases", len(keys)).Warn("leases could not be ended; will try again")
 		}
 	}

@@ -76,8 +76,8 @@ type exhaustion struct {
 	since  uint64 // refused since then
 }
 
-// exhaustionPause is between two lines of that log.
-const exhaustionPause = time.Minute
+// logPause is between two lines of the log about what lasts.
+const logPause = time.Minute
 
 // refusal counts why a request is refused and returns it.
 func (p *Provisioner) refusal(err error) error {
@@ -90,7 +90,7 @@ func (p *Provisioner) refusal(err error) error {
 	case errors.Is(err, ErrExhausted):
 		p.totals.Exhausted++
 		p.exhausted.since++
-		if now := time.Now(); p.exhausted.logged.IsZero() || now.Sub(p.exhausted.logged) >= exhaustionPause {
+		if now := time.Now(); p.exhausted.logged.IsZero() || now.Sub(p.exhausted.logged) >= logPause {
 			p.log.WithError(err).WithField("requests", p.exhausted.since).Warn("requests are refused; add addresses to the pool")
 			p.exhausted = exhaustion{logged: now}
 		}
