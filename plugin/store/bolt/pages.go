@@ -16,11 +16,16 @@ import (
 // it goes on for in 4. The elements follow. They say where their key is, counted
 // from their own start: in a branch position 4, key size 4, page id 8; in a leaf
 // flags 4, position 4, key size 4, value size 4.
+//
+// The value of an element with the bucket flag is a bucket: the id of its page in
+// 8 bytes, a number in 8, and if the id is zero, the page itself.
 const (
-	pageHeader = 16
-	element    = 16
-	branchFlag = 1
-	leafFlag   = 2
+	pageHeader   = 16
+	element      = 16
+	branchFlag   = 1
+	leafFlag     = 2
+	bucketFlag   = 1
+	bucketHeader = 16
 )
 
 // pageCheck walks the trees of a file. bbolt trusts that they are trees and in
@@ -57,22 +62,12 @@ func (c *pageCheck) walk(id uint64, low, high []byte) error {
 	if err != nil {
 		return err
 	}
-	branch := binary.NativeEndian.Uint16(page[8:]) == branchFlag
-	count := int(binary.NativeEndian.Uint16(page[10:]))
-	keys := make([][]byte, 0, count+1)
-	for i := range count {
-		key, ok := keyOf(page[pageHeader:], i, branch)
-		if !ok || bytes.Compare(key, low) < 0 || i > 0 && bytes.Equal(key, low) || high != nil && bytes.Compare(key, high) >= 0 {
-			return fmt.Errorf("%w: key %d of page %d is not in its place", store.ErrCorrupt, i, id)
-		}
-		low = key
-		keys = append(keys, key)
-	}
-	if !branch {
-		return nil
+	keys, err := checkElements(id, page, low, high)
+	if err != nil || flagsOf(page) == leafFlag {
+		return err
 	}
 	keys = append(keys, high)
-	for i := range count {
+	for i := range len(keys) - 1 {
 		child := binary.NativeEndian.Uint64(page[pageHeader+i*element+8:])
 		if err := c.walk(child, keys[i], keys[i+1]); err != nil {
 			return err
@@ -80,6 +75,45 @@ func (c *pageCheck) walk(id uint64, low, high []byte) error {
 	}
 	return nil
 }
+
+// checkElements checks what is on a page and returns its keys.
+func checkElements(id uint64, page, low, high []byte) (keys [][]byte, err error) {
+	for i := range int(binary.NativeEndian.Uint16(page[10:])) {
+		key, bucket, ok := parseElement(page, i)
+		if !ok || bytes.Compare(key, low) < 0 || i > 0 && bytes.Equal(key, low) || high != nil && bytes.Compare(key, high) >= 0 {
+			return nil, fmt.Errorf("%w: key %d of page %d is not in its place", store.ErrCorrupt, i, id)
+		}
+		if err := checkInline(id, bucket); err != nil {
+			return nil, err
+		}
+		low = key
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// checkInline checks the page that a small bucket is, on another page; bucket is
+// nil for what is none.
+func checkInline(id uint64, bucket []byte) error {
+	if bucket == nil {
+		return nil
+	}
+	corrupt := fmt.Errorf("%w: a bucket on page %d is not well-formed", store.ErrCorrupt, id)
+	if len(bucket) < bucketHeader {
+		return corrupt
+	}
+	if binary.NativeEndian.Uint64(bucket) != 0 {
+		return nil // it has pages of its own
+	}
+	page := bucket[bucketHeader:]
+	if len(page) < pageHeader || flagsOf(page) != leafFlag {
+		return corrupt
+	}
+	_, err := checkElements(id, page, nil, nil)
+	return err
+}
+
+func flagsOf(page []byte) uint16 { return binary.NativeEndian.Uint16(page[8:]) }
 
 // read returns a page with those that it goes on for.
 func (c *pageCheck) read(id uint64) ([]byte, error) {
@@ -93,7 +127,7 @@ func (c *pageCheck) read(id uint64) ([]byte, error) {
 	if _, err := c.file.ReadAt(header[:], at); err != nil {
 		return nil, err
 	}
-	flags, more := binary.NativeEndian.Uint16(header[8:]), uint64(binary.NativeEndian.Uint32(header[12:]))
+	flags, more := flagsOf(header[:]), uint64(binary.NativeEndian.Uint32(header[12:]))
 	if binary.NativeEndian.Uint64(header[:]) != id || flags != branchFlag && flags != leafFlag || more >= pages-id {
 		return nil, corrupt
 	}
@@ -108,20 +142,28 @@ func (c *pageCheck) read(id uint64) ([]byte, error) {
 	return page, err
 }
 
-// keyOf is the key of the i-th of elements, which other elements, keys and
-// values follow. It reports false if any of that lies outside.
-func keyOf(elements []byte, i int, branch bool) (key []byte, ok bool) {
-	if (i+1)*element > len(elements) {
-		return nil, false
+// parseElement is the key of the i-th element of a page, and its value if that is
+// a bucket. It reports false if any of that lies outside.
+func parseElement(page []byte, i int) (key, bucket []byte, ok bool) {
+	if pageHeader+(i+1)*element > len(page) {
+		return nil, nil, false
 	}
-	e := elements[i*element:]
-	at, keySize, valueSize := uint64(binary.NativeEndian.Uint32(e)), uint64(binary.NativeEndian.Uint32(e[4:])), uint64(0)
-	if !branch {
-		at, keySize = keySize, uint64(binary.NativeEndian.Uint32(e[8:]))
-		valueSize = uint64(binary.NativeEndian.Uint32(e[12:]))
+	e := page[pageHeader+i*element:]
+	field := func(n int) uint64 { return uint64(binary.NativeEndian.Uint32(e[4*n:])) }
+	if flagsOf(page) == branchFlag {
+		at, size := field(0), field(1)
+		if at+size > uint64(len(e)) {
+			return nil, nil, false
+		}
+		return e[at : at+size], nil, true
 	}
-	if at+keySize+valueSize > uint64(len(e)) {
-		return nil, false
+	flags, at, keySize, valueSize := field(0), field(1), field(2), field(3)
+	value := at + keySize
+	if value+valueSize > uint64(len(e)) {
+		return nil, nil, false
 	}
-	return e[at : at+keySize], true
+	if flags&bucketFlag != 0 {
+		bucket = e[value : value+valueSize : value+valueSize]
+	}
+	return e[at:value], bucket, true
 }

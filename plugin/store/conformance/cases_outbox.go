@@ -53,13 +53,14 @@ func outboxWaits(t *testing.T, place Place) {
 	}()
 	commit(t, s, store.Batch{Values: []store.Value{value("a", "1")}})
 	commit(t, s, events(1, 1))
-	if got := <-answers; got.err != nil || len(got.events) != 1 || string(got.events[0].Data) != string(nameOf(1)) {
-		t.Errorf("Events: %v, %v", got.events, got.err)
+	first := <-answers
+	if first.err != nil || len(first.events) != 1 || string(first.events[0].Data) != string(nameOf(1)) {
+		t.Fatalf("Events: %v, %v", first.events, first.err)
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		got, err := s.Events(ctx, 1, 10)
+		got, err := s.Events(ctx, first.events[0].Sequence, 10)
 		answers <- answer{got, err}
 	}()
 	cancel()
