@@ -84,3 +84,23 @@ func (p *Plugin) openHistory(ctx context.Context, r *runner, outbox store.Outbox
 	r.run(ctx, "outbox", func(ctx context.Context) error { return history.Drain(ctx, outbox, log, sinks...) })
 	return past, nil
 }
+
+// catchUpTimeout bounds how long an answer waits for what is on its way to the
+// history.
+const catchUpTimeout = time.Second
+
+// catchUp has the history take what waits for it in the store.
+func (r *running) catchUp(ctx context.Context) error {
+	if r.store.Stats().Outbox == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	err := history.CatchUp(ctx, r.store, r.history)
+	// All of it may have got there before it was looked for, and then there was
+	// only more to wait for.
+	if r.store.Stats().Outbox == 0 {
+		return nil
+	}
+	return err
+}

@@ -61,12 +61,12 @@ func TestHistory(t *testing.T) {
 	if err := leases.Release(t.Context(), lessee("2001:db8:1::b4")); err != nil {
 		t.Fatal(err)
 	}
-	remembered(t, p, first)
 	run, err := p.present()
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := view{p, run}.View()
+	// It is there at once, also for who asks before the outbox is emptied.
+	v, err := view{p, run}.View(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +80,7 @@ func TestHistory(t *testing.T) {
 	if err := v.Close(); err != nil || n != 1 {
 		t.Errorf("%d holds, %v", n, err)
 	}
+	remembered(t, p, first)
 	stop()
 
 	f, err := os.Open(c.History.Events.Path)
@@ -111,7 +112,7 @@ func TestNoHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (view{p, run}).View(); !errors.Is(err, control.ErrNoHistory) {
+	if _, err := (view{p, run}).View(t.Context()); !errors.Is(err, control.ErrNoHistory) {
 		t.Errorf("a view: %v", err)
 	}
 	if s := p.Stats(); s.History != nil {

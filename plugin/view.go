@@ -90,9 +90,12 @@ func (p *Plugin) view(run *running) control.Router {
 }
 
 // View implements control.History.
-func (v view) View() (*history.View, error) {
+func (v view) View(ctx context.Context) (*history.View, error) {
 	if v.run.history == nil {
 		return nil, control.ErrNoHistory
+	}
+	if err := v.run.catchUp(ctx); err != nil {
+		return nil, err
 	}
 	return v.run.history.View(), nil
 }

@@ -64,7 +64,7 @@ func (s *Server) who(r *http.Request, values url.Values) (_ any, err error) {
 	if who.At.IsZero() {
 		who.At = time.Now()
 	}
-	v, err := s.router.History.View()
+	v, err := s.router.History.View(r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (s *Server) history(r *http.Request, values url.Values) (_ any, err error) 
 	if err := q.parse(values); err != nil {
 		return nil, err
 	}
-	v, err := s.router.History.View()
+	v, err := s.router.History.View(r.Context())
 	if err != nil {
 		return nil, err
 	}

@@ -72,10 +72,11 @@ type Reloader interface {
 	Reload(ctx context.Context) (api.ReloadResult, error)
 }
 
-// History says who held which ports when. The caller closes the view. The error
+// History says who held which ports when: a view has everything that was
+// granted or ended before it was asked for. The caller closes it. The error
 // wraps ErrNoHistory.
 type History interface {
-	View() (*history.View, error)
+	View(ctx context.Context) (*history.View, error)
 }
 
 // Resyncer asks for the data plane to be read back and mended. It does not wait.

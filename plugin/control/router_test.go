@@ -73,7 +73,7 @@ func (f *fakeRouter) Reload(context.Context) (api.ReloadResult, error) {
 
 func (f *fakeRouter) Resync() { f.resynced++ }
 
-func (f *fakeRouter) View() (*history.View, error) {
+func (f *fakeRouter) View(context.Context) (*history.View, error) {
 	if f.past == nil {
 		return nil, ErrNoHistory
 	}

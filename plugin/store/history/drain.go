@@ -48,28 +48,52 @@ func Drain(ctx context.Context, outbox store.Outbox, log logrus.FieldLogger, sin
 	}
 }
 
+// CatchUp appends to sink what waits in the outbox, where there is something,
+// and leaves it there for Drain.
+func CatchUp(ctx context.Context, outbox store.Outbox, sink Sink) error {
+	for after, more := uint64(0), true; more; {
+		events, err := take(ctx, outbox, after)
+		if err != nil {
+			return err
+		}
+		if err := sink.Append(ctx, events); err != nil {
+			return err
+		}
+		if more = len(events) == drainBatch; more {
+			after = events[len(events)-1].Sequence
+		}
+	}
+	return nil
+}
+
 // drain moves the first events there are.
 func drain(ctx context.Context, outbox store.Outbox, sinks []Sink) error {
-	encoded, err := outbox.Events(ctx, 0, drainBatch)
-	if err != nil {
+	events, err := take(ctx, outbox, 0)
+	if err != nil || len(events) == 0 {
 		return err
-	}
-	events := make([]Event, 0, len(encoded))
-	for _, one := range encoded {
-		e, err := ParseEvent(one.Data)
-		if err != nil {
-			return fmt.Errorf("event %d of the outbox: %w", one.Sequence, err)
-		}
-		e.Sequence = one.Sequence
-		events = append(events, e)
 	}
 	for _, s := range sinks {
 		if err := s.Append(ctx, events); err != nil {
 			return err
 		}
 	}
-	if len(encoded) == 0 {
-		return nil
+	return outbox.Drop(ctx, events[len(events)-1].Sequence)
+}
+
+// take reads a batch of events behind the number after, and waits for the first.
+func take(ctx context.Context, outbox store.Outbox, after uint64) ([]Event, error) {
+	encoded, err := outbox.Events(ctx, after, drainBatch)
+	if err != nil {
+		return nil, err
 	}
-	return outbox.Drop(ctx, encoded[len(encoded)-1].Sequence)
+	events := make([]Event, 0, len(encoded))
+	for _, one := range encoded {
+		e, err := ParseEvent(one.Data)
+		if err != nil {
+			return nil, fmt.Errorf("event %d of the outbox: %w", one.Sequence, err)
+		}
+		e.Sequence = one.Sequence
+		events = append(events, e)
+	}
+	return events, nil
 }
