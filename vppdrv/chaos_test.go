@@ -17,12 +17,15 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
-// chaosRuns is how often a test with random events is run: once, or as often as
-// LW4O6_CHAOS says.
+// fewRuns is enough for a test among others.
+const fewRuns = 4
+
+// chaosRuns is how long a test with random events goes on: how often something
+// happens to VPP, or as often as LW4O6_CHAOS says.
 func chaosRuns(t *testing.T) int {
 	text := os.Getenv("LW4O6_CHAOS")
 	if text == "" {
-		return 1
+		return fewRuns
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
@@ -51,7 +54,7 @@ func TestChaos(t *testing.T) {
 	}
 	c.start(t, r.Uint64())
 	pause := func(most time.Duration) { sleep(t.Context(), time.Duration(r.Int64N(int64(most)))) }
-	for range 4 * chaosRuns(t) {
+	for range chaosRuns(t) {
 		// Sometimes it is in the middle of a resync, sometimes it has settled.
 		pause([]time.Duration{100 * time.Millisecond, time.Second}[r.IntN(2)])
 		c.events.Add(1)

@@ -108,7 +108,7 @@ func TestChurn(t *testing.T) {
 			tr := startTraffic(t, b, 500*time.Microsecond, flows...)
 			tick := time.NewTicker(8 * time.Millisecond)
 			defer tick.Stop()
-			for range 200 * chaosRuns(t) {
+			for range 50 * chaosRuns(t) {
 				<-tick.C
 				ops := make([]dataplane.Op, 8)
 				for i := range ops {

@@ -163,7 +163,7 @@ func TestNoAnswer(t *testing.T) {
 	if h.Incarnation != known.Incarnation {
 		t.Errorf("health %+v while VPP hangs", h)
 	}
-	if chaosRuns(t) > 1 {
+	if chaosRuns(t) > fewRuns {
 		sleep(t.Context(), 10*time.Second)
 	}
 	b.vpp.Resume()
