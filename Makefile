@@ -50,7 +50,7 @@ demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts; DATAPLANE=vpp on
 	@go build -o $(BUILD)/quickstart ./examples/quickstart
 	@$(AS_ROOT) $(BUILD)/quickstart --dataplane $(DATAPLANE)
 
-test: ## Run all tests; skipped ones are named at the end, with the reason.
+test: ## Run all tests; skipped ones are named at the end (LW4O6_REQUIRE_ALL=1: count as failed).
 	@$(NEED) $(NEED_GO) $(NEED_RACE) $(NEED_DOCS)
 	@go build -o $(BUILD)/testsummary ./integration/testsummary
 	@$(BUILD)/testsummary -o $(BUILD)/test-summary.txt \

@@ -134,11 +134,8 @@ func (r *running) keepPool(ctx context.Context, name string, data []byte) error 
 	return nil
 }
 
-// poolError is why a pool cannot be added or removed.
+// poolError is why a pool cannot be added or removed: the first of all reasons
+// tells enough.
 func poolError(name string, err error) error {
-	for _, one := range element.Each(err) {
-		// The first reason tells enough.
-		return fmt.Errorf("pool %q: %w: %w", name, provision.ErrPool, one)
-	}
-	return nil
+	return fmt.Errorf("pool %q: %w: %w", name, provision.ErrPool, element.Each(err)[0])
 }

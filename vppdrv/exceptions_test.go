@@ -201,9 +201,7 @@ func (b *bench) waiting(t testing.TB) (n int) {
 func TestPoliced(t *testing.T) {
 	const rate = 100
 	b := newParties(t, func(c *Config) { c.ExceptionRate = rate })
-	if !b.vpp.Has("policer") {
-		t.Skip("this VPP has no plugin policer")
-	}
+	b.vpp.RequirePlugin(t, "policer")
 	const many, most = 5000, 500 // there is a burst, and it takes a moment
 	for range many {
 		if err := b.ports[side4].Send(udp4(netip.AddrPortFrom(host, 53), netip.AddrPortFrom(shared, portNobody), 10)); err != nil {

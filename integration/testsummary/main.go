@@ -8,8 +8,11 @@
 // build, or fails with no test of it failing, counts as one failed test, and so
 // does each failed -check. With -again TEXT=COMMAND, tests that were skipped for
 // a reason with TEXT in it are run once more by that go test command, and that
-// result counts: some cannot do their work under the race detector. The exit code is 0 only if nothing failed and
-// something passed.
+// result counts: some cannot do their work under the race detector. The exit
+// code is 0 only if nothing failed and something passed.
+//
+// With LW4O6_REQUIRE_ALL=1 a skipped test counts as failed, unless its reason says
+// that what it is about can be done nowhere.
 package main
 
 import (
@@ -21,6 +24,9 @@ import (
 	"os/exec"
 	"strings"
 )
+
+// requireVariable is the environment variable that turns skips into failures.
+const requireVariable = "LW4O6_REQUIRE_ALL"
 
 func main() {
 	code, err := run(os.Args[1:], os.Stdout, os.Stderr)
@@ -63,6 +69,9 @@ func run(args []string, stdout, stderr io.Writer) (int, error) {
 				s.fail(id(k.pkg, k.test), err.Error()+"\n")
 			}
 		}
+	}
+	if os.Getenv(requireVariable) == "1" {
+		s.requireAll()
 	}
 	s.finish()
 	if *file != "" {

@@ -160,3 +160,22 @@ func TestPattern(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// TestRequireAll: what is missing on this machine becomes a failure, what a data
+// plane cannot do stays a skip.
+func TestRequireAll(t *testing.T) {
+	s := newSummary(&bytes.Buffer{})
+	s.passed = 1
+	s.skips = []skip{
+		{"p", "TestA", "needs tshark"},
+		{"p", "TestB", "vpp cannot do this: it has one BR address"},
+		{"p", "TestC", "SKIP 60 bad checksum deviates as documented: docs"},
+	}
+	s.requireAll()
+	if s.line() != "1 passed, 1 failed, 2 skipped" || s.ok() {
+		t.Errorf("%s, ok %t", s.line(), s.ok())
+	}
+	if f := s.failures[0]; f.name != "p.TestA" || !strings.Contains(f.output, "needs tshark") {
+		t.Errorf("failed: %+v", f)
+	}
+}

@@ -54,12 +54,25 @@ func Usable() (path string, err error) {
 func Require(t T) string {
 	t.Helper()
 	path, err := Usable()
-	switch {
-	case err == nil:
-	case os.Getenv(envRequire) == "1":
-		t.Fatalf("%s=1: %v", envRequire, err)
-	default:
-		t.Skip(err)
+	if err != nil {
+		without(t, err)
 	}
 	return path
+}
+
+// RequirePlugin is Require for one of VPP's plugins.
+func (v *VPP) RequirePlugin(t T, name string) {
+	t.Helper()
+	if !v.Has(name) {
+		without(t, fmt.Errorf("this VPP has no plugin %s; the package vpp-plugin-core of FD.io has it", name))
+	}
+}
+
+// without ends a test that lacks something of VPP.
+func without(t T, err error) {
+	t.Helper()
+	if os.Getenv(envRequire) == "1" {
+		t.Fatalf("%s=1: %v", envRequire, err)
+	}
+	t.Skip(err)
 }

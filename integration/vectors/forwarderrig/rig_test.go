@@ -3,8 +3,6 @@ package forwarderrig
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
 	"strings"
 	"testing"
 
@@ -16,26 +14,7 @@ import (
 
 // TestVectors runs the folder of vectors, where there is one.
 func TestVectors(t *testing.T) {
-	folder := vectors.Folder("../../..")
-	cases, err := vectors.Load(os.DirFS(folder))
-	if errors.Is(err, fs.ErrNotExist) && os.Getenv(vectors.Environment) == "" {
-		t.Skipf("no vectors in %s; set %s to a folder of them", vectors.DefaultFolder, vectors.Environment)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range cases {
-		t.Run(c.Name, func(t *testing.T) {
-			vectors.Run(t.Context(), []vectors.Case{c}, Start, func(r vectors.Result) {
-				switch r.Verdict {
-				case vectors.Failed:
-					t.Error(r)
-				case vectors.Skipped:
-					t.Skip(r)
-				}
-			})
-		})
-	}
+	rigtest.Vectors(t, vectors.Folder("../../.."), Start, nil)
 }
 
 func TestOwnCases(t *testing.T) { rigtest.Run(t, Start) }

@@ -4,8 +4,11 @@
 package rigtest
 
 import (
+	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -16,6 +19,30 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/portset"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
+
+// Vectors runs the vectors of a folder, where there is one, on what start starts.
+func Vectors(t *testing.T, folder string, start vectors.Factory, deviations []vectors.Deviation) {
+	cases, err := vectors.Load(os.DirFS(folder))
+	if errors.Is(err, fs.ErrNotExist) && os.Getenv(vectors.Environment) == "" {
+		t.Skipf("no vectors in %s; set %s to a folder of them", vectors.DefaultFolder, vectors.Environment)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	vectors.Deviate(cases, deviations)
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			vectors.Run(t.Context(), []vectors.Case{c}, start, func(r vectors.Result) {
+				switch r.Verdict {
+				case vectors.Failed:
+					t.Error(r)
+				case vectors.Skipped:
+					t.Skip(r)
+				}
+			})
+		})
+	}
+}
 
 // Run runs the cases on what start starts.
 func Run(t *testing.T, start vectors.Factory) {

@@ -2,8 +2,6 @@ package vpprig
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -18,27 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestVectors runs the folder of vectors, where there is one.
 func TestVectors(t *testing.T) {
 	vpptest.Require(t)
-	folder := vectors.Folder("../../..")
-	cases, err := vectors.Load(os.DirFS(folder))
-	if errors.Is(err, fs.ErrNotExist) && os.Getenv(vectors.Environment) == "" {
-		t.Skipf("no vectors in %s; set %s to a folder of them", vectors.DefaultFolder, vectors.Environment)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	vectors.Deviate(cases, Deviations())
-	for _, c := range cases {
-		t.Run(c.Name, func(t *testing.T) {
-			vectors.Run(t.Context(), []vectors.Case{c}, Start, func(r vectors.Result) {
-				switch r.Verdict {
-				case vectors.Failed:
-					t.Error(r)
-				case vectors.Skipped:
-					t.Skip(r)
-				}
-			})
-		})
-	}
+	rigtest.Vectors(t, vectors.Folder("../../.."), Start, Deviations())
 }
 
 func TestOwnCases(t *testing.T) {

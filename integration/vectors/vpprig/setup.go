@@ -8,41 +8,15 @@ import (
 
 	"github.com/lwaftr/lw4o6/integration/vectors"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
-	"github.com/lwaftr/lw4o6/plugin/forwarder"
 	"github.com/lwaftr/lw4o6/vppdrv"
 )
 
 // config is the driver's configuration for a setup.
 func (r *rig) config(s vectors.Setup) vppdrv.Config {
-	const v4, v6 = dataplane.SideIPv4, dataplane.SideIPv6
 	c := vppdrv.DefaultConfig()
 	c.API, c.Stats, c.Punt = r.vpp.API, r.vpp.Stats, r.vpp.Punt
 	c.Exceptions = filepath.Join(r.vpp.Dir(), "exceptions.sock")
-	f := &c.Forwarding
-	f.IPv4Address = s.IPv4Address
-	f.IPv4MTU = s.IPv4MTU
-	f.TunnelMTU = s.TunnelMTU
-	f.Hairpin = s.Hairpin
-	// The vectors know no clamping: what comes out is compared with what went in.
-	f.ClampMSS = false
-	f.ICMPv4 = forwarder.ICMPv4Config{
-		FromIPv4:     s.AcceptICMP[v4],
-		FromB4:       s.AcceptICMP[v6],
-		Unreachable:  s.SendErrors[v4],
-		TooBig:       s.SendErrors[v4],
-		TimeExceeded: s.SendErrors[v4],
-		Rate:         forwarder.RateConfig{Total: s.ErrorRate[v4], PerDestination: s.ErrorRate[v4]},
-	}
-	f.ICMPv6 = forwarder.ICMPv6Config{
-		// A relayed error is ICMP that comes from one side and leaves to the other.
-		Relay:  s.AcceptICMP[v6] && s.SendErrors[v4],
-		Policy: s.SendErrors[v6],
-		Rate:   forwarder.RateConfig{Total: s.ErrorRate[v6], PerDestination: s.ErrorRate[v6]},
-	}
-	f.Reassembly.IPv4.MaxFragments = s.MaxFragments[v4]
-	f.Reassembly.IPv4.MaxPackets = s.MaxPackets[v4]
-	f.Reassembly.IPv6.MaxFragments = s.MaxFragments[v6]
-	f.Reassembly.IPv6.MaxPackets = s.MaxPackets[v6]
+	c.Forwarding = s.Forwarding()
 	return c
 }
 
