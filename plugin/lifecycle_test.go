@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,14 +15,6 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 )
-
-// The lifecycles of the hosts that a Plugin is to fit.
-var _ interface {
-	Name() string
-	Start(context.Context) error
-	Stop(context.Context) error
-	Ready() <-chan struct{}
-} = (*Plugin)(nil)
 
 // clean checks that nothing is left of a Plugin.
 func clean(t *testing.T, p *Plugin, dp *testDataplane) {
@@ -311,27 +302,5 @@ func TestEndsInOrder(t *testing.T) {
 	case <-r.failed:
 		t.Errorf("an ordered end is a failure: %v", r.err)
 	default:
-	}
-}
-
-// TestManyCycles starts and stops 100 times; TestMain looks for what is left.
-func TestManyCycles(t *testing.T) {
-	dir := testFolder(t)
-	for i := range 100 {
-		dp := newTestDataplane()
-		p := newPlugin(t, testConfig(dir), dp)
-		if err := p.Start(t.Context()); err != nil {
-			t.Fatalf("cycle %d: %v", i, err)
-		}
-		if i%2 == 0 {
-			wait(t, p.Ready(), "ready")
-		}
-		if err := p.Stop(t.Context()); err != nil {
-			t.Fatalf("cycle %d: %v", i, err)
-		}
-		clean(t, p, dp)
-	}
-	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
