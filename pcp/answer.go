@@ -19,6 +19,8 @@ type Server struct {
 	counts counts
 
 	contacts contacts
+	// slots has a token for each request that waits for Grants.
+	slots chan struct{}
 
 	perSource, perPrefix *limiter
 }
@@ -34,6 +36,7 @@ func New(config Config, grants Grants, epoch func(now time.Time) uint32, now fun
 		config: config, grants: grants, epoch: epoch, now: now,
 		moves:     moves{last: make(map[place]time.Time)},
 		contacts:  contacts{known: make(map[place]*contact)},
+		slots:     make(chan struct{}, config.MaxPending),
 		perSource: newLimiter(config.SourceRate),
 		perPrefix: newLimiter(config.PrefixRate),
 	}, nil
@@ -44,44 +47,57 @@ func New(config Config, grants Grants, epoch func(now time.Time) uint32, now fun
 // a request that is not decided by then gets no answer, and the same one later
 // that of the first.
 func (s *Server) Answer(ctx context.Context, from Origin, payload []byte) [][]byte {
-	answers, _, _ := s.answer(ctx, from, payload)
-	return answers
+	return s.answer(from, payload, patient{ctx, s.grants}).answers
 }
 
-// answer also returns what was asked, and the bindings that the answers tell of.
-func (s *Server) answer(ctx context.Context, from Origin, payload []byte) (answers [][]byte, a *ask, told []Binding) {
+// outcome is what became of a request.
+type outcome struct {
+	answers [][]byte
+	// ask is what was asked, and told the bindings that the answers tell of.
+	ask  *ask
+	told []Binding
+	// later says that it was not answered since that takes time.
+	later bool
+}
+
+func (s *Server) answer(from Origin, payload []byte, g granter) outcome {
 	now := s.now()
+	o := outcome{}
 	a, err := s.config.read(from, payload)
-	if err == nil && a.Opcode == pcpmsg.Announce {
+	switch {
+	case err != nil:
+	case a.Opcode == pcpmsg.Announce:
 		// RFC 6887 section 14.1.2.
 		r := pcpmsg.Response{Opcode: pcpmsg.Announce, Epoch: s.epoch(now)}
-		s.counts.answered(pcpmsg.Success)
-		return [][]byte{r.Append(nil)}, a, nil
+		o.answers = [][]byte{r.Append(nil)}
+	default:
+		o.ask = a
+		o.answers, o.told, err = s.answerMap(a, now, g)
 	}
 	if err == nil {
-		answers, told, err = s.answerMap(ctx, a, now)
-	}
-	if err == nil {
 		s.counts.answered(pcpmsg.Success)
-		return answers, a, told
+		return o
+	}
+	if errors.Is(err, errLater) {
+		return outcome{later: true}
 	}
 	result, lifetime, ok := resultOf(err, a)
 	if !ok {
 		s.counts.drop()
-		return nil, nil, nil
+		return outcome{}
 	}
 	s.counts.answered(result)
-	return [][]byte{pcpmsg.AppendError(nil, payload, result, seconds(lifetime), s.epoch(now))}, nil, nil
+	return outcome{answers: [][]byte{pcpmsg.AppendError(nil, payload, result, seconds(lifetime), s.epoch(now))}}
 }
 
 // answerMap does what a MAP asks for.
-func (s *Server) answerMap(ctx context.Context, a *ask, now time.Time) ([][]byte, []Binding, error) {
+func (s *Server) answerMap(a *ask, now time.Time, g granter) ([][]byte, []Binding, error) {
 	p, err := decide(a, s.grants.Held(a.lwb4), now)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, number := range p.released {
-		if err := s.grants.Release(ctx, a.lwb4, number); err != nil {
+		if err := g.release(a.lwb4, number); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -93,7 +109,7 @@ func (s *Server) answerMap(ctx context.Context, a *ask, now time.Time) ([][]byte
 	}
 	bindings := p.told
 	for _, want := range p.acquired {
-		b, err := s.grants.Acquire(ctx, want)
+		b, err := g.acquire(want)
 		if err != nil {
 			return nil, nil, err
 		}

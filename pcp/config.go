@@ -13,6 +13,9 @@ import (
 type Config struct {
 	// Enabled has the server serve.
 	Enabled bool `yaml:"enabled"`
+	// Listen are addresses of the host that sockets serve, besides what the data
+	// plane passes on.
+	Listen []Listener `yaml:"listen"`
 	// ThirdParties may ask for mappings of others (THIRD_PARTY): an external
 	// provisioning system, over a network that is trusted (RFC 6887 section 13.1).
 	ThirdParties []netip.Prefix `yaml:"third-parties"`
@@ -36,6 +39,14 @@ type Config struct {
 	// Patience is how long one waits for a port set to be durable and programmed.
 	// After that it is not answered, and the client asks again.
 	Patience time.Duration `yaml:"patience"`
+}
+
+// Listener is where a socket serves.
+type Listener struct {
+	Address netip.Addr `yaml:"address" config:"required"`
+	// Interface is the device on the access network that requests arrive on (RFC
+	// 6887 section 8.2); others are not looked at.
+	Interface string `yaml:"interface" config:"required"`
 }
 
 // NonceRule says what a nonce that is not that of the mapping means when it comes
@@ -74,9 +85,20 @@ const (
 // Validate reports what is wrong with c.
 func (c Config) Validate() error {
 	var errs []error
+	for i, l := range c.Listen {
+		at := element.Item("listen", i)
+		errs = append(errs, element.At(at, l.validate()))
+		// Over IPv4 there are no lwB4s, which are known by an IPv6 address.
+		if l.Address.Is4() && !slices.ContainsFunc(c.ThirdParties, func(p netip.Prefix) bool { return p.Addr().Is4() }) {
+			errs = append(errs, element.Errorf(at+".address", "%s serves third parties only: name an IPv4 prefix in third-parties", l.Address))
+		}
+		if slices.Contains(c.Listen[:i], l) {
+			errs = append(errs, element.Errorf(at, "%s on %s twice", l.Address, l.Interface))
+		}
+	}
 	for i, p := range c.ThirdParties {
-		if !p.IsValid() || p != p.Masked() || !p.Addr().Is6() {
-			errs = append(errs, element.Errorf(element.Item("third-parties", i), "%s is not an IPv6 prefix", p))
+		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
+			errs = append(errs, element.Errorf(element.Item("third-parties", i), "%s is not a prefix, or has bits of a host", p))
 		}
 	}
 	if c.SoftwireNonce != NonceReplace && c.SoftwireNonce != NonceStrict {
@@ -101,6 +123,17 @@ func (c Config) Validate() error {
 	}
 	if c.Patience <= 0 || c.Patience > time.Minute {
 		errs = append(errs, element.Errorf("patience", "%s: want more than 0 and at most %s", c.Patience, time.Minute))
+	}
+	return errors.Join(errs...)
+}
+
+func (l Listener) validate() error {
+	var errs []error
+	if !unicast(l.Address) || l.Address.Is4In6() || l.Address.IsLinkLocalUnicast() {
+		errs = append(errs, element.Errorf("address", "%s is not an address of the host", l.Address))
+	}
+	if l.Interface == "" {
+		errs = append(errs, element.Errorf("interface", "is required: the device that requests arrive on, so that no other side is answered"))
 	}
 	return errors.Join(errs...)
 }

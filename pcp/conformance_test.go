@@ -358,10 +358,16 @@ func TestConfigValidate(t *testing.T) {
 		t.Error(err)
 	}
 	for name, edit := range map[string]func(*Config){
-		"IPv4 third party": func(c *Config) { c.ThirdParties = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} },
-		"host bits":        func(c *Config) { c.ThirdParties = []netip.Prefix{netip.MustParsePrefix("2001:db8::1/64")} },
-		"unknown rule":     func(c *Config) { c.SoftwireNonce = "maybe" },
-		"negative":         func(c *Config) { c.MoveInterval = -1 },
+		"no prefix":          func(c *Config) { c.ThirdParties = []netip.Prefix{{}} },
+		"IPv4-mapped prefix": func(c *Config) { c.ThirdParties = []netip.Prefix{netip.MustParsePrefix("::ffff:192.0.2.0/120")} },
+		"nowhere":            func(c *Config) { c.Listen = []Listener{{Interface: "lo"}} },
+		"everywhere":         func(c *Config) { c.Listen = []Listener{{Address: netip.IPv6Unspecified(), Interface: "lo"}} },
+		"no interface":       func(c *Config) { c.Listen = []Listener{{Address: testBR}} },
+		"twice":              func(c *Config) { c.Listen = []Listener{{testBR, "lo"}, {testBR, "lo"}} },
+		"IPv4 for nobody":    func(c *Config) { c.Listen = []Listener{{testThird4, "lo"}} },
+		"host bits":          func(c *Config) { c.ThirdParties = []netip.Prefix{netip.MustParsePrefix("2001:db8::1/64")} },
+		"unknown rule":       func(c *Config) { c.SoftwireNonce = "maybe" },
+		"negative":           func(c *Config) { c.MoveInterval = -1 },
 	} {
 		c := DefaultConfig()
 		edit(&c)

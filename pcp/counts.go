@@ -1,7 +1,7 @@
 package pcp
 
 import (
-	"sync"
+	"sync/atomic"
 
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
 )
@@ -14,37 +14,22 @@ type Counts struct {
 }
 
 type counts struct {
-	mu      sync.Mutex
-	results [256]uint64
-	dropped uint64
-	failed  uint64
+	results [256]atomic.Uint64
+	dropped atomic.Uint64
+	failed  atomic.Uint64
 }
 
-func (c *counts) answered(r pcpmsg.ResultCode) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.results[r]++
-}
+func (c *counts) answered(r pcpmsg.ResultCode) { c.results[r].Add(1) }
 
-func (c *counts) drop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dropped++
-}
+func (c *counts) drop() { c.dropped.Add(1) }
 
-func (c *counts) unsent() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.failed++
-}
+func (c *counts) unsent(n int) { c.failed.Add(uint64(n)) }
 
 // Counts are those up to now.
 func (s *Server) Counts() Counts {
-	s.counts.mu.Lock()
-	defer s.counts.mu.Unlock()
-	c := Counts{Answered: make(map[pcpmsg.ResultCode]uint64), Dropped: s.counts.dropped, Unsent: s.counts.failed}
-	for result, n := range s.counts.results {
-		if n > 0 {
+	c := Counts{Answered: make(map[pcpmsg.ResultCode]uint64), Dropped: s.counts.dropped.Load(), Unsent: s.counts.failed.Load()}
+	for result := range s.counts.results {
+		if n := s.counts.results[result].Load(); n > 0 {
 			c.Answered[pcpmsg.ResultCode(result)] = n
 		}
 	}

@@ -46,7 +46,9 @@ func decide(a *ask, held []Binding, now time.Time) (plan, error) {
 		if a.Lifetime == 0 {
 			p.released = append(p.released, b.Number)
 		} else {
-			p.acquired = append(p.acquired, a.want(b.Number, allPorts))
+			w := a.want(b.Number, allPorts)
+			w.Held = true
+			p.acquired = append(p.acquired, w)
 		}
 	}
 	if a.Lifetime > 0 && len(p.told)+len(p.touched) == 0 {

@@ -3,6 +3,7 @@ package pcp
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/portset"
@@ -12,10 +13,12 @@ import (
 // is not lent, and if whole is set an address for one subscriber.
 type fakeGrants struct {
 	now      func() time.Time
+	mu       sync.Mutex // held by the methods
 	bindings []Binding
 	quota    uint8
 	whole    bool
 	err      error // of Acquire and Release
+	slow     bool  // nothing is done at once
 	acquired int   // calls
 	released int
 }
@@ -23,6 +26,8 @@ type fakeGrants struct {
 var fakeIPv4 = netip.MustParseAddr("192.0.2.5")
 
 func (f *fakeGrants) Held(lwb4 netip.Addr) []Binding {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var held []Binding
 	for _, b := range f.bindings {
 		if sameSubscriber(b.LwB4, lwb4) {
@@ -37,7 +42,21 @@ func sameSubscriber(a, b netip.Addr) bool {
 	return pa.Contains(b)
 }
 
+func (f *fakeGrants) Extend(w Want) (Binding, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.bindings {
+		if b := &f.bindings[i]; !f.slow && f.err == nil && sameSubscriber(b.LwB4, w.LwB4) && b.Number == w.Number && b.LwB4 == w.LwB4 && b.Nonce == w.Nonce {
+			b.Expires = f.now().Add(w.Lifetime)
+			return *b, true
+		}
+	}
+	return Binding{}, false
+}
+
 func (f *fakeGrants) Acquire(_ context.Context, w Want) (Binding, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.acquired++
 	if f.err != nil {
 		return Binding{}, f.err
@@ -97,6 +116,8 @@ func (f *fakeGrants) taken(set portset.PortSet) bool {
 }
 
 func (f *fakeGrants) Release(_ context.Context, lwb4 netip.Addr, number uint8) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.released++
 	if f.err != nil {
 		return f.err

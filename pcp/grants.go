@@ -14,6 +14,9 @@ import (
 type Grants interface {
 	// Held returns what the subscriber of a lwB4 holds now, by any mechanism.
 	Held(lwb4 netip.Addr) []Binding
+	// Extend is Acquire for a port set that is Held, without any waiting. It is not
+	// ok if anything would have to become durable or programmed.
+	Extend(want Want) (b Binding, ok bool)
 	// Acquire gives the subscriber of a lwB4 a port set, or extends the one that it
 	// has by that number. It returns when it is durable and programmed. The error
 	// wraps one of those below.
@@ -28,7 +31,9 @@ type Want struct {
 	LwB4 netip.Addr
 	// Number tells apart the port sets of one subscriber, from 0.
 	Number uint8
-	Nonce  pcpmsg.Nonce
+	// Held says that the subscriber has the port set of that number.
+	Held  bool
+	Nonce pcpmsg.Nonce
 	// Within are the ports that the set has to be among, unless a whole address is
 	// asked for.
 	Within portset.Range

@@ -104,6 +104,8 @@ func (a *ask) thirdPartyRules(from Origin) error {
 	// RFC 7843 section 5.2.
 	case !a.thirdParty.IsValid() && a.thirdPartyID != nil:
 		return fault(pcpmsg.ThirdPartyMissingOption, "THIRD_PARTY_ID without THIRD_PARTY")
+	case !a.thirdParty.IsValid() && !a.lwb4.Is6():
+		return fault(pcpmsg.NotAuthorized, "over IPv4 and not about a lwB4")
 	case !a.thirdParty.IsValid():
 		return nil
 	// RFC 6887 section 13.1.

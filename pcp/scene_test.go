@@ -12,12 +12,13 @@ import (
 )
 
 var (
-	testLwB4  = netip.MustParseAddr("2001:db8:1000::1")
-	testOther = netip.MustParseAddr("2001:db8:2000::1")
-	testThird = netip.MustParseAddr("2001:db8:cafe::5")
-	testNonce = pcpmsg.Nonce{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
-	testInner = netip.MustParseAddr("192.0.0.2")
-	noIPv4    = netip.IPv4Unspecified()
+	testLwB4   = netip.MustParseAddr("2001:db8:1000::1")
+	testOther  = netip.MustParseAddr("2001:db8:2000::1")
+	testThird4 = netip.MustParseAddr("198.51.100.7")
+	testThird  = netip.MustParseAddr("2001:db8:cafe::5")
+	testNonce  = pcpmsg.Nonce{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+	testInner  = netip.MustParseAddr("192.0.0.2")
+	noIPv4     = netip.IPv4Unspecified()
 )
 
 // origins.

@@ -4,95 +4,147 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lwaftr/lw4o6/pcp/datagram"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
 )
 
-// Packets carries packets between lwB4s and the server, each from its IPv6 header
-// on.
-type Packets interface {
-	// Receive fills into with packets that came for the server, waiting for the
-	// first, and returns how many. The packets are the caller's. An error other than
-	// the context's ends the server.
-	Receive(ctx context.Context, into [][]byte) (int, error)
-	// Send sends a packet to a lwB4. It keeps nothing of it.
-	Send(ctx context.Context, packet []byte) error
+// Transport carries datagrams between clients and the server. Its methods may be
+// called by several goroutines.
+type Transport interface {
+	// Receive fills into with requests, waiting for the first, and returns how
+	// many. Their payloads may be in the memory of the payloads that into has,
+	// which have room for Room octets. A longer one is cut, and a packet that is no
+	// datagram for the server is a zero one. An error other than the context's ends
+	// the server.
+	Receive(ctx context.Context, into []datagram.Datagram) (int, error)
+	Sender
 }
 
-// batch is how many packets are taken at once.
+// Sender carries datagrams to clients.
+type Sender interface {
+	// Send sends datagrams and returns how many it could. It keeps nothing of them.
+	Send(ctx context.Context, out []datagram.Datagram) (sent int)
+}
+
+// Room is the most octets that are looked at: enough to know that a message is too
+// long.
+const Room = pcpmsg.MaxLength + 4
+
+// batch is how many datagrams are taken at once.
 const batch = 64
 
-// Run serves until ctx ends, and then returns nil. What it answers leaves from
-// the address that was asked (RFC 6887 section 8.3 has clients insist on that).
-func (s *Server) Run(ctx context.Context, packets Packets) error {
-	var handlers sync.WaitGroup
-	defer handlers.Wait()
-	slots := make(chan struct{}, s.config.MaxPending)
-	into := make([][]byte, batch)
+// Run serves with so many workers until ctx ends, and then returns nil. Several
+// transports may be served at the same time. What it answers leaves from the
+// address that was asked (RFC 6887 section 8.3 has clients insist on that).
+func (s *Server) Run(ctx context.Context, t Transport, workers int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for range workers {
+		group.Go(func() error { return s.work(ctx, t) })
+	}
+	return group.Wait()
+}
+
+// work is one worker. It answers what needs no waiting itself, in batches, so
+// that nobody who renews waits for those who get something new.
+func (s *Server) work(ctx context.Context, t Transport) error {
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	in := make([]datagram.Datagram, batch)
+	memory := make([]byte, batch*Room)
+	for i := range in {
+		in[i].Payload = memory[i*Room : i*Room : (i+1)*Room]
+	}
+	var out []datagram.Datagram
 	for {
-		n, err := packets.Receive(ctx, into)
+		n, err := t.Receive(ctx, in)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("receive PCP packets: %w", err)
+			return fmt.Errorf("receive PCP requests: %w", err)
 		}
-		for _, packet := range into[:n] {
-			d, from, ok := s.admit(packet)
+		out = out[:0]
+		for _, d := range in[:n] {
+			from, ok := s.admit(d)
 			if !ok {
 				s.counts.drop()
 				continue
 			}
+			if o := s.answer(from, d.Payload, atOnce{s.grants}); !o.later {
+				out = s.replies(out, d, o)
+				continue
+			}
 			select {
-			case slots <- struct{}{}:
+			case s.slots <- struct{}{}:
 			default:
 				// RFC 6887 section 8.2: overloaded, "it MAY simply silently discard
 				// requests, as the requests will be retried by PCP clients".
 				s.counts.drop()
 				continue
 			}
-			handlers.Go(func() {
-				defer func() { <-slots }()
-				s.serve(ctx, packets, d, from)
+			d.Payload = slices.Clone(d.Payload)
+			waiting.Go(func() {
+				defer func() { <-s.slots }()
+				s.serve(ctx, t, d, from)
 			})
 		}
+		s.send(ctx, t, out)
 	}
 }
 
-// admit takes a packet apart and says whether it is looked at: not if it is no
-// PCP, or of somebody who sends too many.
-func (s *Server) admit(packet []byte) (datagram.Datagram, Origin, bool) {
-	d, err := datagram.Parse(packet)
-	if err != nil || d.To.Port() != pcpmsg.ServerPort {
-		return d, Origin{}, false
-	}
-	from := Origin{LwB4: d.From.Addr(), Source: d.From.Addr()}
+// admit says where a request is from and whether it is looked at: not if it is no
+// request, or of somebody who sends too many.
+func (s *Server) admit(d datagram.Datagram) (Origin, bool) {
+	source := d.From.Addr().WithZone("")
+	from := Origin{LwB4: source, Source: source}
 	if d.OuterFrom.IsValid() {
 		from.LwB4, from.Softwire = d.OuterFrom, true
 	}
-	if s.config.speaksForOthers(from) {
-		return d, from, true
+	switch {
+	// Nobody can be answered there.
+	case d.From.Port() == 0, !unicast(source), !unicast(from.LwB4):
+		return from, false
+	case s.config.speaksForOthers(from):
+		return from, true
+	// RFC 6887 section 8.2: not "the normal arrival interface" of a lwB4, which is
+	// known by an IPv6 address.
+	case !from.LwB4.Is6():
+		return from, false
 	}
 	now := s.now()
 	// A flood from one address does not use up what its prefix may send.
 	whole := netip.PrefixFrom(from.LwB4, from.LwB4.BitLen())
 	prefix, err := from.LwB4.Prefix(s.config.PrefixLen)
-	return d, from, err == nil && s.perSource.allow(now, whole) && s.perPrefix.allow(now, prefix)
+	return from, err == nil && s.perSource.allow(now, whole) && s.perPrefix.allow(now, prefix)
 }
 
-// serve answers one request.
-func (s *Server) serve(ctx context.Context, packets Packets, d datagram.Datagram, from Origin) {
+func unicast(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() }
+
+// serve answers one request that may have to wait.
+func (s *Server) serve(ctx context.Context, to Sender, d datagram.Datagram, from Origin) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
 	defer cancel()
-	answers, a, told := s.answer(ctx, from, d.Payload)
-	if len(told) > 0 {
-		s.contacts.note(d, a, told, s.now())
+	s.send(ctx, to, s.replies(nil, d, s.answer(from, d.Payload, patient{ctx, s.grants})))
+}
+
+// replies appends to out what a request is answered with.
+func (s *Server) replies(out []datagram.Datagram, d datagram.Datagram, o outcome) []datagram.Datagram {
+	if len(o.told) > 0 {
+		s.contacts.note(d, o.ask, o.told, s.now())
 	}
-	for _, answer := range answers {
-		if err := packets.Send(ctx, d.Reply(answer).Packet()); err != nil {
-			s.counts.unsent()
-		}
+	for _, answer := range o.answers {
+		out = append(out, d.Reply(answer))
+	}
+	return out
+}
+
+func (s *Server) send(ctx context.Context, to Sender, out []datagram.Datagram) {
+	if len(out) > 0 {
+		s.counts.unsent(len(out) - to.Send(ctx, out))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,47 +14,55 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/portset"
 )
 
-// wire is Packets in memory.
+// wire is a Transport in memory.
 type wire struct {
-	arrivals chan []byte
-	sent     chan []byte
+	arrivals chan datagram.Datagram
+	sent     chan datagram.Datagram
 	broken   error // of Receive
-	unsent   error // of Send
+	full     bool  // nothing can be sent
 }
 
-func newWire() *wire { return &wire{arrivals: make(chan []byte, 256), sent: make(chan []byte, 256)} }
+func newWire() *wire {
+	return &wire{arrivals: make(chan datagram.Datagram, 256), sent: make(chan datagram.Datagram, 256)}
+}
 
-func (w *wire) Receive(ctx context.Context, into [][]byte) (int, error) {
+// Receive copies payloads to where it is told to, as sockets do.
+func (w *wire) Receive(ctx context.Context, into []datagram.Datagram) (int, error) {
 	if w.broken != nil {
 		return 0, w.broken
 	}
 	select {
-	case into[0] = <-w.arrivals:
+	case d := <-w.arrivals:
+		d.Payload = append(into[0].Payload[:0], d.Payload...)
+		into[0] = d
 		return 1, nil
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
 }
 
-func (w *wire) Send(_ context.Context, packet []byte) error {
-	if w.unsent != nil {
-		return w.unsent
+func (w *wire) Send(_ context.Context, out []datagram.Datagram) int {
+	if w.full {
+		return 0
 	}
-	w.sent <- append([]byte(nil), packet...)
-	return nil
+	for _, d := range out {
+		d.Payload = slices.Clone(d.Payload)
+		w.sent <- d
+	}
+	return len(out)
 }
 
 var testBR = netip.MustParseAddr("2001:db8:ff::1")
 
-// packet is a request on its way.
-func packet(from Origin, r pcpmsg.Request) []byte {
+// request is a request on its way.
+func request(from Origin, r pcpmsg.Request) datagram.Datagram {
 	d := datagram.Datagram{From: netip.AddrPortFrom(from.Source, 40000), Payload: r.Append(nil)}
 	d.To = netip.AddrPortFrom(testBR, pcpmsg.ServerPort)
 	if from.Softwire {
 		d.OuterFrom, d.OuterTo = from.LwB4, testBR
 		d.To = netip.AddrPortFrom(netip.MustParseAddr("192.0.0.1"), pcpmsg.ServerPort)
 	}
-	return d.Packet()
+	return d
 }
 
 // serving runs a server in a bubble while f talks to it.
@@ -64,7 +73,7 @@ func serving(t *testing.T, edit func(*Config, *fakeGrants), f func(s *scene, w *
 		s.server.now = time.Now
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- s.server.Run(ctx, w) }()
+		go func() { ended <- s.server.Run(ctx, w, 2) }()
 		f(s, w)
 		cancel()
 		if err := <-ended; err != nil {
@@ -78,14 +87,9 @@ func serving(t *testing.T, edit func(*Config, *fakeGrants), f func(s *scene, w *
 func TestRun(t *testing.T) {
 	for _, from := range []Origin{plain, softwire} {
 		serving(t, nil, func(s *scene, w *wire) {
-			asked := packet(from, softwireMap(from, 3600))
+			asked := request(from, softwireMap(from, 3600))
 			w.arrivals <- asked
-			got, err := datagram.Parse(<-w.sent)
-			if err != nil {
-				s.Fatal(err)
-			}
-			want, _ := datagram.Parse(asked)
-			back := want.Reply(nil)
+			got, back := <-w.sent, asked.Reply(nil)
 			if got.From != back.From || got.To != back.To || got.OuterFrom != back.OuterFrom || got.OuterTo != back.OuterTo {
 				s.Errorf("answered %+v", got)
 			}
@@ -98,19 +102,74 @@ func TestRun(t *testing.T) {
 
 // TestRunDrops: what is not looked at, and counted.
 func TestRunDrops(t *testing.T) {
-	good := packet(plain, softwireMap(plain, 3600))
-	damaged := append([]byte(nil), good...)
-	damaged[len(damaged)-1] ^= 1
-	other, _ := datagram.Parse(good)
-	other.To = netip.AddrPortFrom(testBR, 53)
-	behind := Origin{LwB4: testLwB4, Source: netip.MustParseAddr("192.168.1.20"), Softwire: true}
+	from := func(address string, port uint16) datagram.Datagram {
+		source := netip.MustParseAddr(address)
+		d := request(Origin{Source: source}, softwireMap(Origin{Source: source}, 3600))
+		d.From = netip.AddrPortFrom(source, port)
+		return d
+	}
+	inner := func(address string) datagram.Datagram {
+		source := netip.MustParseAddr(address)
+		behind := Origin{LwB4: testLwB4, Source: source, Softwire: true}
+		return request(behind, softwireMap(behind, 60))
+	}
+	nobody := request(softwire, softwireMap(softwire, 3600))
+	nobody.OuterFrom = netip.IPv6Unspecified()
+	drops := map[string]datagram.Datagram{
+		"no datagram": {}, "port 0": from("2001:db8:1000::1", 0), "everybody": from("ff02::1", 40000),
+		"nobody": from("::", 40000), "nobody's softwire": nobody, "a lwB4 over IPv4": from("203.0.113.9", 40000),
+		"a host behind a lwB4": inner("192.168.1.20"), "the public address": inner("192.0.2.5"), "beyond 192.0.0.0/29": inner("192.0.0.8"),
+	}
+	for name, d := range drops {
+		serving(t, nil, func(s *scene, w *wire) {
+			w.arrivals <- d
+			synctest.Wait()
+			if c := s.server.Counts(); c.Dropped != 1 || len(c.Answered) != 0 || len(w.sent) != 0 || len(s.grants.bindings) != 0 {
+				s.Errorf("%s: %+v, %d sent", name, c, len(w.sent))
+			}
+		})
+	}
+}
+
+// TestReflection: RFC 6887 section 8.2: two servers cannot be made to answer each
+// other, though one is asked from the other's port.
+func TestReflection(t *testing.T) {
 	serving(t, nil, func(s *scene, w *wire) {
-		for _, p := range [][]byte{nil, good[:50], damaged, other.Packet(), packet(behind, softwireMap(behind, 60))} {
-			w.arrivals <- p
+		d := request(plain, softwireMap(plain, 3600))
+		d.From = netip.AddrPortFrom(testLwB4, pcpmsg.ServerPort)
+		w.arrivals <- d
+		answer := <-w.sent
+		answer.From, answer.To = answer.To, answer.From
+		w.arrivals <- answer
+		d.Payload = []byte{0, 0} // NAT-PMP, whose answer is longer than what was asked
+		w.arrivals <- d
+		if short := <-w.sent; len(short.Payload) != pcpmsg.HeaderLength {
+			s.Errorf("%x", short.Payload)
 		}
 		synctest.Wait()
-		if c := s.server.Counts(); c.Dropped != 5 || len(c.Answered) != 0 || len(w.sent) != 0 {
+		if c := s.server.Counts(); c.Dropped != 1 || len(w.sent) != 0 {
 			s.Errorf("%+v, %d sent", c, len(w.sent))
+		}
+	})
+}
+
+// TestThirdPartyOverIPv4: over IPv4 nobody but a third party is answered, and about
+// others only.
+func TestThirdPartyOverIPv4(t *testing.T) {
+	edit := func(c *Config, _ *fakeGrants) {
+		c.ThirdParties = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+	}
+	serving(t, edit, func(s *scene, w *wire) {
+		from := Origin{LwB4: testThird4, Source: testThird4}
+		r := softwireMap(from, 3600)
+		w.arrivals <- request(from, r)
+		if d := <-w.sent; d.Payload[3] != byte(pcpmsg.NotAuthorized) {
+			s.Errorf("for itself: %x", d.Payload)
+		}
+		r.Options = append(pcpmsg.ThirdParty(testLwB4).Append(nil), r.Options...)
+		w.arrivals <- request(from, r)
+		if d := <-w.sent; d.Payload[3] != byte(pcpmsg.Success) || len(s.grants.bindings) != 1 || s.grants.bindings[0].LwB4 != testLwB4 {
+			s.Errorf("%x, %+v", d.Payload, s.grants.bindings)
 		}
 	})
 }
@@ -124,8 +183,8 @@ func TestRates(t *testing.T) {
 		return Origin{LwB4: netip.AddrFrom16(a), Source: netip.AddrFrom16(a)}
 	}
 	edit := func(c *Config, f *fakeGrants) { c.SourceRate, c.PrefixRate, f.quota = 5, 8, 60 }
-	announce := func(from Origin) []byte {
-		return packet(from, pcpmsg.Request{Opcode: pcpmsg.Announce, Client: from.Source})
+	announce := func(from Origin) datagram.Datagram {
+		return request(from, pcpmsg.Request{Opcode: pcpmsg.Announce, Client: from.Source})
 	}
 	serving(t, edit, func(s *scene, w *wire) {
 		flood := func(from Origin, want int) {
@@ -187,13 +246,14 @@ func (g slowGrants) Acquire(ctx context.Context, w Want) (Binding, error) {
 }
 
 // TestOverload: RFC 6887 section 8.2: more than may wait are dropped, and what
-// waits for too long is, too.
+// waits for too long is, too. Who renews does not wait for others.
 func TestOverload(t *testing.T) {
 	serving(t, func(c *Config, _ *fakeGrants) { c.MaxPending, c.Patience = 3, 5*time.Second }, func(s *scene, w *wire) {
+		s.grants.now = time.Now
 		slow := slowGrants{s.grants, make(chan struct{})}
 		s.server.grants = slow
 		for range 5 {
-			w.arrivals <- packet(plain, softwireMap(plain, 3600))
+			w.arrivals <- request(plain, softwireMap(plain, 3600))
 		}
 		synctest.Wait()
 		if c := s.server.Counts(); c.Dropped != 2 {
@@ -204,9 +264,15 @@ func TestOverload(t *testing.T) {
 		if len(w.sent) != 1 {
 			s.Errorf("%d answers", len(w.sent))
 		}
+		w.arrivals <- request(Origin{LwB4: testOther, Source: testOther}, softwireMap(Origin{Source: testOther}, 3600))
+		w.arrivals <- request(plain, softwireMap(plain, 3600)) // the one that has its port set
+		synctest.Wait()
+		if c := s.server.Counts(); c.Dropped != 2 || len(w.sent) != 2 {
+			s.Errorf("%+v, %d answers", c, len(w.sent))
+		}
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
-		if c := s.server.Counts(); c.Dropped != 4 || c.Answered[pcpmsg.Success] != 1 || len(w.sent) != 1 {
+		if c := s.server.Counts(); c.Dropped != 5 || c.Answered[pcpmsg.Success] != 2 || len(w.sent) != 2 {
 			s.Errorf("%+v, %d answers", c, len(w.sent))
 		}
 	})
@@ -215,12 +281,12 @@ func TestOverload(t *testing.T) {
 func TestRunFails(t *testing.T) {
 	s, w := newScene(t, nil), newWire()
 	w.broken = errors.New("cut")
-	if err := s.server.Run(t.Context(), w); !errors.Is(err, w.broken) {
+	if err := s.server.Run(t.Context(), w, 2); !errors.Is(err, w.broken) {
 		t.Errorf("%v", err)
 	}
 	serving(t, nil, func(s *scene, w *wire) {
-		w.unsent = errors.New("full")
-		w.arrivals <- packet(plain, softwireMap(plain, 3600))
+		w.full = true
+		w.arrivals <- request(plain, softwireMap(plain, 3600))
 		synctest.Wait()
 		if c := s.server.Counts(); c.Unsent != 1 {
 			s.Errorf("%+v", c)
@@ -264,7 +330,7 @@ func TestMappingUpdate(t *testing.T) {
 		serving(t, nil, func(s *scene, w *wire) {
 			changes, ended := make(chan Change), make(chan error, 1)
 			go func() { ended <- s.server.Inform(s.Context(), changes, w) }()
-			asked := packet(from, softwireMap(from, 3600))
+			asked := request(from, softwireMap(from, 3600))
 			ask := func() {
 				w.arrivals <- asked
 				<-w.sent
@@ -281,16 +347,15 @@ func TestMappingUpdate(t *testing.T) {
 				return moved
 			}
 			moved := move()
-			want, _ := datagram.Parse(asked)
 			for i, after := range []time.Duration{0, 250 * time.Millisecond, 500 * time.Millisecond} {
 				start := time.Now()
-				d, err := datagram.Parse(<-w.sent)
+				d := <-w.sent
 				if time.Since(start) != after {
 					s.Errorf("update %d came %s after the one before", i, time.Since(start))
 				}
-				r, parseErr := pcpmsg.ParseResponse(d.Payload)
-				if err != nil || parseErr != nil || d.To != want.From || d.From != want.To || d.OuterTo != want.OuterFrom {
-					s.Fatalf("%+v, %v, %v", d, err, parseErr)
+				r, err := pcpmsg.ParseResponse(d.Payload)
+				if err != nil || d.To != asked.From || d.From != asked.To || d.OuterTo != asked.OuterFrom {
+					s.Fatalf("%+v, %v", d, err)
 				}
 				set, ok := portSetOf(s.T, r)
 				if r.Mapping.Nonce != testNonce || r.Mapping.InternalPort != 1 || r.Mapping.ExternalPort != firstBlock(moved.PortSet).First || !ok || set.Size != 1024 || r.Lifetime == 0 {

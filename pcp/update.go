@@ -82,7 +82,7 @@ var updatePauses = [...]time.Duration{250 * time.Millisecond, 500 * time.Millise
 // Inform tells clients of changes (RFC 6887 section 14.2) until ctx ends or there
 // are none any more, and then returns nil. Clients that have not asked since the
 // server began are not known: they learn of it when they renew.
-func (s *Server) Inform(ctx context.Context, changes <-chan Change, packets Packets) error {
+func (s *Server) Inform(ctx context.Context, changes <-chan Change, to Sender) error {
 	// What waits for the same pause is due in the order in which it came.
 	var waiting [len(updatePauses)][]update
 	timer := time.NewTimer(0)
@@ -103,7 +103,7 @@ func (s *Server) Inform(ctx context.Context, changes <-chan Change, packets Pack
 				continue
 			}
 			s.contacts.put(c.To, who)
-			s.inform(ctx, packets, update{who: who, binding: c.To}, &waiting[0], updatePauses[0])
+			s.inform(ctx, to, update{who: who, binding: c.To}, &waiting[0], updatePauses[0])
 		case <-timer.C:
 			now := s.now()
 			for stage := range waiting {
@@ -111,9 +111,9 @@ func (s *Server) Inform(ctx context.Context, changes <-chan Change, packets Pack
 					u := waiting[stage][0]
 					waiting[stage] = waiting[stage][1:]
 					if stage+1 < len(waiting) {
-						s.inform(ctx, packets, u, &waiting[stage+1], updatePauses[stage+1])
+						s.inform(ctx, to, u, &waiting[stage+1], updatePauses[stage+1])
 					} else {
-						s.inform(ctx, packets, u, nil, 0)
+						s.inform(ctx, to, u, nil, 0)
 					}
 				}
 			}
@@ -132,14 +132,12 @@ func earliest(waiting [][]update) (next time.Time, ok bool) {
 
 // inform sends an update, and has it wait for the next time, if there is one. Once
 // the client has asked again it is done (RFC 6887 section 14.2).
-func (s *Server) inform(ctx context.Context, packets Packets, u update, next *[]update, pause time.Duration) {
+func (s *Server) inform(ctx context.Context, to Sender, u update, next *[]update, pause time.Duration) {
 	if !s.contacts.current(u.binding, u.who) {
 		return
 	}
 	answer := s.granted(&u.who.ask, u.binding, false)
-	if err := packets.Send(ctx, u.who.ends.Reply(answer).Packet()); err != nil {
-		s.counts.unsent()
-	}
+	s.send(ctx, to, []datagram.Datagram{u.who.ends.Reply(answer)})
 	if next != nil {
 		u.due = s.now().Add(pause)
 		*next = append(*next, u)

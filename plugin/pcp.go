@@ -10,13 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lwaftr/lw4o6/pcp"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
-	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/lease"
 	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/provision"
@@ -30,11 +28,27 @@ func (c Config) servesPCP() error {
 	if c.PCP.Enabled && c.Store.Path == "" {
 		errs = append(errs, element.Errorf("pcp.enabled", "leases need a file: set store.path"))
 	}
+	errs = append(errs, c.listensForPCP())
 	for i, p := range c.Pools {
 		// RFC 7753 has no way to tell a set of several blocks.
 		if p.Allows(pool.PCP) && p.PSIDOffset != 0 && p.PSIDLen != 0 {
 			errs = append(errs, element.Errorf(element.Item("pools", i)+".psid-offset",
 				"%d: PCP gives ports that follow each other: set it to 0", p.PSIDOffset))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// listensForPCP refuses sockets at addresses that are the data plane's.
+func (c Config) listensForPCP() error {
+	var errs []error
+	for i, l := range c.PCP.Listen {
+		at := "pcp." + element.Item("listen", i) + ".address"
+		if p, ok := c.Pools.Index().Find(l.Address); ok {
+			errs = append(errs, element.Errorf(at, "%s is in pool %q: nothing answers on the IPv4 side", l.Address, p.Name))
+		}
+		if slices.ContainsFunc(c.Pools, func(p pool.Pool) bool { return p.BR == l.Address }) {
+			errs = append(errs, element.Errorf(at, "%s is a BR address, which the data plane serves anyway", l.Address))
 		}
 	}
 	return errors.Join(errs...)
@@ -56,9 +70,13 @@ func (p *Plugin) startPCP(ctx context.Context, r *runner, run *running) error {
 		return &ConfigError{element.At("pcp", err)}
 	}
 	run.pcp = server
-	packets := &pcpPackets{port: p.dp, log: p.log.WithField("part", "pcp")}
-	r.run(ctx, "pcp", func(ctx context.Context) error { return server.Run(ctx, packets) })
-	r.run(ctx, "pcp updates", func(ctx context.Context) error { return p.informPCP(ctx, run.leases, server, packets) })
+	transports, err := p.openPCP(ctx)
+	if err != nil {
+		return err
+	}
+	r.closing(transports.close)
+	transports.serve(ctx, r, server)
+	r.run(ctx, "pcp updates", func(ctx context.Context) error { return p.informPCP(ctx, run.leases, server, transports) })
 	return nil
 }
 
@@ -66,7 +84,7 @@ func (p *Plugin) startPCP(ctx context.Context, r *runner, run *running) error {
 const noticeBacklog = 4096
 
 // informPCP has clients told of changes that they did not ask for.
-func (p *Plugin) informPCP(ctx context.Context, leases *provision.Provisioner, server *pcp.Server, packets pcp.Packets) error {
+func (p *Plugin) informPCP(ctx context.Context, leases *provision.Provisioner, server *pcp.Server, to pcp.Sender) error {
 	for {
 		watch := leases.Watch(noticeBacklog)
 		changes := make(chan pcp.Change)
@@ -76,7 +94,7 @@ func (p *Plugin) informPCP(ctx context.Context, leases *provision.Provisioner, s
 			pcpChanges(inner, watch.Notices(), changes)
 			return nil
 		})
-		group.Go(func() error { return server.Inform(inner, changes, packets) })
+		group.Go(func() error { return server.Inform(inner, changes, to) })
 		err := group.Wait()
 		watch.Close()
 		if err != nil || ctx.Err() != nil {
@@ -154,51 +172,6 @@ func pcpEpoch(ctx context.Context, st *bolt.Store, now time.Time) (func(time.Tim
 	}
 	start := max(now.Unix()-began, 0)
 	return func(at time.Time) uint32 { return uint32(start + int64(at.Sub(now)/time.Second)) }, nil
-}
-
-// pcpPackets is a data plane's exceptions as the PCP server wants them.
-type pcpPackets struct {
-	port       dataplane.ExceptionPort
-	log        logrus.FieldLogger
-	exceptions []dataplane.Exception
-}
-
-// retryExceptions is the pause after a data plane could not be asked.
-const retryExceptions = time.Second
-
-// Receive is as pcp.Packets.Receive. A data plane that is away for a while is
-// waited for.
-func (c *pcpPackets) Receive(ctx context.Context, into [][]byte) (int, error) {
-	for len(c.exceptions) < len(into) {
-		c.exceptions = append(c.exceptions, dataplane.Exception{})
-	}
-	for {
-		n, err := c.port.Exceptions(ctx, c.exceptions[:len(into)])
-		if err != nil {
-			c.log.WithError(err).Debug("no packets from the data plane")
-			select {
-			case <-time.After(retryExceptions):
-				continue
-			case <-ctx.Done():
-				return 0, ctx.Err()
-			}
-		}
-		taken := 0
-		for _, e := range c.exceptions[:n] {
-			if e.Reason == dataplane.ReasonPCP || e.Reason == dataplane.ReasonPCPSoftwire {
-				into[taken] = e.Packet
-				taken++
-			}
-		}
-		if taken > 0 {
-			return taken, nil
-		}
-	}
-}
-
-// Send is as pcp.Packets.Send.
-func (c *pcpPackets) Send(ctx context.Context, packet []byte) error {
-	return c.port.Inject(ctx, dataplane.SideIPv6, packet)
 }
 
 // pcpEvents are the counters of the PCP server: one for each result that it has

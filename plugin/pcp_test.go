@@ -3,8 +3,11 @@ package plugin
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -235,6 +238,62 @@ func TestPCPConfig(t *testing.T) {
 	c.PCP.SoftwireNonce = "maybe"
 	if err := c.Validate(); err == nil || err.Error() != `pcp.softwire-nonce: "maybe" is not a rule; use replace or strict` {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestPCPListen: sockets are for addresses of the host on the access network.
+func TestPCPListen(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.9":         `pcp.listen[0].address: 192.0.2.9 is in pool "p": nothing answers on the IPv4 side`,
+		"2001:db8:ffff::1":  "pcp.listen[0].address: 2001:db8:ffff::1 is a BR address, which the data plane serves anyway",
+		"2001:db8:ffff::53": "",
+	} {
+		c := pcpConfig(testFolder(t))
+		c.PCP.ThirdParties = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+		c.PCP.Listen = []pcp.Listener{{Address: netip.MustParseAddr(address), Interface: "lo"}}
+		if err := c.Validate(); err == nil && want != "" || err != nil && err.Error() != want {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// TestPCPSocket: a router serves an address of its host.
+func TestPCPSocket(t *testing.T) {
+	c, dp := pcpConfig(testFolder(t)), newTestDataplane()
+	// Another process may have the port at another address.
+	address := netip.AddrFrom4([4]byte{127, 53, byte(os.Getpid() >> 8), byte(os.Getpid())})
+	c.PCP.ThirdParties = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	c.PCP.Listen = []pcp.Listener{{Address: address, Interface: "lo"}}
+	_, stop := runWith(t, c, dp)
+	defer stop()
+	b := newLwB4(t, dp, "2001:db8:1::b4")
+	b.want.ThirdParty = b.address
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(address, pcpmsg.ServerPort)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(b.want.AppendRequest(nil, conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr())); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, pcpmsg.MaxLength)
+	n, err := conn.Read(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := pcpmsg.ParseResponse(answer[:n]); err != nil || r.Result != pcpmsg.Success || !b.want.Matches(&r) {
+		t.Errorf("answered %+v, %v", r, err)
+	}
+
+	// The same address cannot be served twice.
+	again := pcpConfig(testFolder(t))
+	again.PCP = c.PCP
+	other := newPlugin(t, again, newTestDataplane())
+	if err := other.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "pcp.listen[0]: PCP on lo: ") {
+		t.Errorf("served twice: %v", err)
 	}
 }
 

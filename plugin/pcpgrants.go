@@ -54,13 +54,23 @@ func pcpBinding(l provision.Lease) pcp.Binding {
 	return b
 }
 
+// Extend is as pcp.Grants.Extend.
+func (g pcpGrants) Extend(want pcp.Want) (pcp.Binding, bool) {
+	q, err := leaseRequest(want)
+	if err != nil {
+		return pcp.Binding{}, false
+	}
+	l, ok := g.leases.Extend(q)
+	return pcpBinding(l), ok
+}
+
 // Acquire is as pcp.Grants.Acquire.
 func (g pcpGrants) Acquire(ctx context.Context, want pcp.Want) (pcp.Binding, error) {
 	q, err := leaseRequest(want)
 	if err != nil {
 		return pcp.Binding{}, err
 	}
-	if slices.ContainsFunc(g.Held(want.LwB4), func(b pcp.Binding) bool { return b.Number == want.Number }) {
+	if want.Held {
 		l, err := g.leases.Acquire(ctx, q)
 		return pcpBinding(l), pcpError(err)
 	}

@@ -28,6 +28,37 @@ func (p *Provisioner) Acquire(ctx context.Context, q Request) (Lease, error) {
 	return p.grant(ctx, question{q, p.book.Acquire, p.dp.Holds})
 }
 
+// Extend is Acquire without waiting, for a lease that the subscriber has as it
+// asks for it and that needs nothing to become durable or programmed. If it is not
+// ok nothing was granted, and Acquire says what is the matter.
+func (p *Provisioner) Extend(q Request) (l Lease, ok bool) {
+	now := p.clock.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g, err := p.book.Acquire(q, now)
+	if err != nil {
+		return Lease{}, false
+	}
+	if g.Kind != lease.Existing {
+		p.book.Undo(g)
+		return Lease{}, false
+	}
+	if !p.settled(g.Lease) || g.Beyond != g.Lease || g.Lease.Expired(now) {
+		return Lease{}, false
+	}
+	p.granted(g)
+	return g.Lease, true
+}
+
+// settled says whether a lease is durable and programmed, and nobody changes it.
+// The lock is held.
+func (p *Provisioner) settled(l Lease) bool {
+	key := l.Key()
+	_, doubtful := p.doubtful[key]
+	_, unconfirmed := p.unconfirmed[key]
+	return p.busy[key] == nil && !doubtful && !unconfirmed && p.dp.Holds(l.Softwire)
+}
+
 // Renew extends the lease that the subscriber has, also while a data plane that
 // had it has lost it. The error wraps ErrUnknown if it has none, or is one of
 // Acquire.

@@ -259,6 +259,43 @@ func TestChangedB4(t *testing.T) {
 	})
 }
 
+// TestExtend: what is there is extended at once; everything else is left to
+// Acquire.
+func TestExtend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		refused := func(what string, q Request) {
+			if l, ok := d.p.Extend(q); ok {
+				t.Errorf("%s: extended %+v", what, l)
+			}
+		}
+		refused("nothing there", request(1))
+		if all := d.p.Subscriber(request(1).B4); len(all) != 0 {
+			t.Errorf("and yet there is %+v", all)
+		}
+		l := d.acquire(request(1))
+		d.did("durable bound 192.0.2.0 psid 0/4/2", "put 192.0.2.0 psid 0/4/2")
+		time.Sleep(5 * time.Minute)
+		if again, ok := d.p.Extend(request(1)); !ok || again.Key() != l.Key() || again.Expires.Sub(l.Expires) != 5*time.Minute {
+			t.Errorf("%+v, %v, was %+v", again, ok, l)
+		}
+		moved := request(1)
+		moved.B4 = moved.B4.Next()
+		refused("another lwB4", moved)
+		if now, _ := d.p.Lease(l.Key()); now.Softwire != l.Softwire {
+			t.Errorf("and yet it is %+v", now)
+		}
+		long := request(1)
+		long.Lifetime = time.Hour
+		refused("beyond what is durable", long)
+		d.record.set(func(r *record) { r.retryOps = errors.New("not now") })
+		d.dp.Lose()
+		synctest.Wait()
+		refused("not programmed", request(1))
+		d.record.take()
+	})
+}
+
 // TestRecovery: after a crash the data plane has what is durable, and only that.
 func TestRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
