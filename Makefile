@@ -24,6 +24,8 @@ NEED_GO   := /etc/ssl/certs/ca-certificates.crt=ca-certificates
 NEED_RACE := cc=gcc /usr/include/stdlib.h=libc6-dev
 # What the pages of docs/ use, which tests follow.
 NEED_DOCS := ip=iproute2 sysctl=procps ping=iputils-ping curl=curl openssl=openssl
+# Other people's programs that tests are held against.
+NEED_PEERS := natpmpc=natpmpc
 
 # Git refuses to look at a checkout that belongs to somebody else, and then go
 # refuses to build.
@@ -51,7 +53,7 @@ demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts; DATAPLANE=vpp on
 	@$(AS_ROOT) $(BUILD)/quickstart --dataplane $(DATAPLANE)
 
 test: ## Run all tests; skipped ones are named at the end (LW4O6_REQUIRE_ALL=1: count as failed).
-	@$(NEED) $(NEED_GO) $(NEED_RACE) $(NEED_DOCS)
+	@$(NEED) $(NEED_GO) $(NEED_RACE) $(NEED_DOCS) $(NEED_PEERS)
 	@go build -o $(BUILD)/testsummary ./integration/testsummary
 	@$(BUILD)/testsummary -o $(BUILD)/test-summary.txt \
 		$(foreach c,$(CHECKS),-check '$(c)=$(SELF) $(c)') \

@@ -20,6 +20,11 @@ var binaries scene.Binaries
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	// Commands that look for races linger for a second when they end.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=10"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	// Without namespaces every test is skipped, and nothing needs building.
 	if netlab.Available() == nil {
 		folder, err := os.MkdirTemp("", "lw4o6-e2e-")
@@ -65,7 +70,9 @@ func start(t *testing.T, o scene.Options) (context.Context, *scene.Scene) {
 				t.Logf("VPP wrote:\n%s", p.Output())
 			}
 			for number := 1; number <= scene.Subscribers; number++ {
-				t.Logf("lwb4 of subscriber %d wrote:\n%s", number, s.CPEProcess(number).Output())
+				if p := s.CPEProcess(number); p != nil {
+					t.Logf("lwb4 of subscriber %d wrote:\n%s", number, p.Output())
+				}
 			}
 		}
 	})

@@ -132,6 +132,19 @@ func (n *Namespace) Route(to netip.Prefix, via netip.Addr) error {
 	return nil
 }
 
+// RouteFrom adds a route by an interface, whose packets the node sends from an
+// address of its own.
+func (n *Namespace) RouteFrom(to netip.Prefix, iface string, from netip.Addr) error {
+	link, err := n.links.LinkByName(iface)
+	if err == nil {
+		err = n.links.RouteAdd(&netlink.Route{Dst: ipNet(to), LinkIndex: link.Attrs().Index, Src: net.IP(from.AsSlice())})
+	}
+	if err != nil {
+		return fmt.Errorf("%s: route to %s by %s from %s: %w", n, to, iface, from, err)
+	}
+	return nil
+}
+
 // SetMTU changes the MTU of an interface in octets. The other end keeps its own,
 // and what it sends that is larger is dropped without a word.
 func (n *Namespace) SetMTU(iface string, mtu int) error {

@@ -22,6 +22,10 @@ pools:
     psid-offset: {{.Params.Offset}}
     psid-len: {{.Params.Length}}
     br-ipv6-addr: {{.BR}}
+{{- if .Store}}
+    mechanisms: [static, pcp]
+    lifetime: {min: 1s}
+{{- end}}
 softwires:
   static:
 {{- range .Softwires}}
@@ -56,6 +60,7 @@ store:
   path: {{.Store}}
 pcp:
   enabled: true
+  any-protocol: true
 {{- end}}
 control:
   socket: {{.Socket}}
@@ -111,10 +116,14 @@ func (s *Scene) ConfigureRouter(numbers ...int) (string, error) {
 	return s.configure("lwaftr.yaml", routerFile, data)
 }
 
-// StartRouter starts the lwAFTR with the softwires of all subscribers and
-// returns when all of them are programmed.
+// StartRouter starts the lwAFTR with the softwires of all subscribers, unless
+// they are unbound, and returns when all of them are programmed.
 func (s *Scene) StartRouter(ctx context.Context) error {
-	path, err := s.ConfigureRouter(1, 2)
+	numbers := []int{1, 2}
+	if s.options.Unbound {
+		numbers = nil
+	}
+	path, err := s.ConfigureRouter(numbers...)
 	if err != nil {
 		return err
 	}

@@ -29,8 +29,11 @@ type Options struct {
 	// VPP is the path of the VPP that forwards. If it is empty the lwAFTR does so
 	// itself, on its devices.
 	VPP string
-	// PCP has the lwAFTR serve PCP.
+	// PCP has the lwAFTR serve PCP, to generic clients, too.
 	PCP bool
+	// Unbound leaves out the softwires and the lwb4s: CPEs have an uplink that
+	// knows only IPv6, and have to ask.
+	Unbound bool
 	// Plain runs no lwAFTR and no CPE: the kernels route IPv4 all the way.
 	Plain bool
 	// Progress is told what is being done, if it is set.
@@ -117,6 +120,9 @@ func (s *Scene) start(ctx context.Context) error {
 		Pool, s.options.Params.Offset(), s.options.Params.Length(), BR)
 	if err := s.StartRouter(ctx); err != nil {
 		return err
+	}
+	if s.options.Unbound {
+		return nil
 	}
 	for _, sub := range s.Subscribers {
 		s.options.Progress("lwb4 of subscriber %d: %s", sub.Number, sub.Softwire)
