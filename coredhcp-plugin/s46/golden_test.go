@@ -20,23 +20,28 @@ var golden = []struct {
 	name   string
 	option Option
 	wire   []string
+	tshark []string // what it must read
 }{
 	{
 		"AFTR name, RFC 6334 figure 2 and Kea", &AFTRName{"aftr.example.com"},
 		[]string{"04 61667472", "07 6578616d706c65", "03 636f6d", "00"},
+		[]string{"option.type 64", "aftr_name aftr.example.com."},
 	},
 	{
 		"PCP server, Kea", &PCPServer{[]netip.Addr{netip.MustParseAddr("2001:db8:cafe::1")}},
 		[]string{"20010db8cafe00000000000000000001"},
+		[]string{"option.type 86"},
 	},
 	{
 		"PCP server of two addresses, one IPv4-mapped", &PCPServer{[]netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.1")}},
 		[]string{"20010db8000000000000000000000001", "00000000000000000000ffffc0000201"},
+		[]string{"option.type 86"},
 	},
-	{"DHCP 4o6 servers, none", &DHCP4o6Servers{}, nil},
+	{"DHCP 4o6 servers, none", &DHCP4o6Servers{}, nil, []string{"option.type 88"}},
 	{
 		"DHCP 4o6 servers, one", &DHCP4o6Servers{[]netip.Addr{netip.MustParseAddr("ff02::1:2")}},
 		[]string{"ff020000000000000000000000010002"},
+		[]string{"option.type 88"},
 	},
 	{
 		"Lightweight 4over6, Kea", NewLW(netip.MustParseAddr("2001:db8:cafe::1"), netip.MustParseAddr("192.0.2.3"),
@@ -44,6 +49,11 @@ var golden = []struct {
 		[]string{
 			"005a 0010", "20010db8cafe00000000000000000001",
 			"005c 0014", "c0000203 38 20010db8000180", "005d 0004 00 06 1400",
+		},
+		[]string{
+			"option.type 96,90,92,93", "s46_br.address 2001:db8:cafe::1", "s46_v4v6bind.ipv4_address 192.0.2.3",
+			"s46_v4v6bind.ipv6_prefix 2001:db8:1:8000::", "s46_v4v6bind.ipv6_pref_len 56", "s46_portparam.offset 0",
+			"s46_portparam.psid 5", "s46_portparam.psid_len 6",
 		},
 	},
 	{
@@ -53,6 +63,11 @@ var golden = []struct {
 			"005a 0010", "20010db8000000000000000000000001",
 			"005c 0015", "c0000203 40 20010db800018000", "005d 0004 00 08 3400",
 		},
+		[]string{
+			"option.type 96,90,92,93", "s46_br.address 2001:db8::1", "s46_v4v6bind.ipv4_address 192.0.2.3",
+			"s46_v4v6bind.ipv6_prefix 2001:db8:1:8000::", "s46_v4v6bind.ipv6_pref_len 64", "s46_portparam.offset 0",
+			"s46_portparam.psid 52", "s46_portparam.psid_len 8",
+		},
 	},
 	{
 		"Lightweight 4over6, a whole address and a /128", NewLW(netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.3"),
@@ -61,10 +76,16 @@ var golden = []struct {
 			"005a 0010", "20010db8000000000000000000000001",
 			"005c 001d", "c0000203 80 20010db8000180000000c00002030000", "005d 0004 00 00 0000",
 		},
+		[]string{
+			"option.type 96,90,92,93", "s46_br.address 2001:db8::1", "s46_v4v6bind.ipv4_address 192.0.2.3",
+			"s46_v4v6bind.ipv6_prefix 2001:db8:1:8000:0:c000:203:0", "s46_v4v6bind.ipv6_pref_len 128",
+			"s46_portparam.offset 0", "s46_portparam.psid 0", "s46_portparam.psid_len 0",
+		},
 	},
 	{
 		"Lightweight 4over6, two BRs, no binding", &LW{BRs: []BR{{netip.MustParseAddr("2001:db8::1")}, {netip.MustParseAddr("2001:db8::2")}}},
 		[]string{"005a 0010 20010db8000000000000000000000001", "005a 0010 20010db8000000000000000000000002"},
+		[]string{"option.type 96,90,90", "s46_br.address 2001:db8::1,2001:db8::2"},
 	},
 	{
 		"Lightweight 4over6, a binding without port parameters, odd prefix length", &LW{
@@ -72,6 +93,10 @@ var golden = []struct {
 			Bind: &V4V6Bind{IPv4: netip.MustParseAddr("192.0.2.3"), Prefix: netip.MustParsePrefix("2001:db8:fe00::/39")},
 		},
 		[]string{"005a 0010 20010db8000000000000000000000001", "005c 000a c0000203 27 20010db8fe"},
+		[]string{
+			"option.type 96,90,92", "s46_br.address 2001:db8::1", "s46_v4v6bind.ipv4_address 192.0.2.3",
+			"s46_v4v6bind.ipv6_prefix 2001:db8:fe00::", "s46_v4v6bind.ipv6_pref_len 39",
+		},
 	},
 	{
 		"MAP-E", &MAPE{
@@ -86,6 +111,12 @@ var golden = []struct {
 			"0059 0017", "00 00 20 c0000209 38 20010db8010000", "005d 0004 06 08 3400",
 			"005a 0010 20010db8000000000000000000000001",
 		},
+		[]string{
+			"option.type 94,89,93,89,93,90", "s46_br.address 2001:db8::1", "s46_portparam.offset 6,6",
+			"s46_portparam.psid 0,52", "s46_portparam.psid_len 8,8", "s46_rule.flags.fmr 1,0", "s46_rule.ea_len 16,0",
+			"s46_rule.ipv4_prefix 192.0.2.0,192.0.2.9", "s46_rule.ipv4_pref_len 24,32",
+			"s46_rule.ipv6_prefix 2001:db8::,2001:db8:100::", "s46_rule.ipv6_prefix_len 40,56",
+		},
 	},
 	{
 		"MAP-T", &MAPT{
@@ -93,10 +124,16 @@ var golden = []struct {
 			DMR:   DMR{netip.MustParsePrefix("2001:db8:ffff::/64")},
 		},
 		[]string{"0059 000e", "00 08 18 c0000200 30 20010db80000", "005b 0009 40 20010db8ffff0000"},
+		[]string{
+			"option.type 95,89,91", "s46_rule.flags.fmr 0", "s46_rule.ea_len 8", "s46_rule.ipv4_prefix 192.0.2.0",
+			"s46_rule.ipv4_pref_len 24", "s46_rule.ipv6_prefix 2001:db8::", "s46_rule.ipv6_prefix_len 48",
+			"s46_dmr.dmr_prefix 2001:db8:ffff::", "s46_dmr.dmr_pref_len 64",
+		},
 	},
 	{
 		"priority, Kea", &Priority{[]dhcpv6.OptionCode{96, 94, 64}},
 		[]string{"0060", "005e", "0040"},
+		[]string{"option.type 111", "option_code 0x0060,0x005e,0x0040"},
 	},
 }
 
