@@ -28,8 +28,8 @@ var golden = []struct {
 		[]string{"option.type 64", "aftr_name aftr.example.com."},
 	},
 	{
-		"PCP server, Kea", &PCPServer{[]netip.Addr{netip.MustParseAddr("2001:db8:cafe::1")}},
-		[]string{"20010db8cafe00000000000000000001"},
+		"PCP server, Kea", &PCPServer{[]netip.Addr{netip.MustParseAddr("2001:db8::5351")}},
+		[]string{"20010db8000000000000000000005351"},
 		[]string{"option.type 86"},
 	},
 	{

@@ -28,7 +28,7 @@ func TestCapture(t *testing.T) {
 	must(t, err)
 	want := map[dhcpv6.OptionCode]string{
 		64:  (&s46.AFTRName{Name: "aftr.example.com"}).String(),
-		86:  (&s46.PCPServer{Addresses: []netip.Addr{br}}).String(),
+		86:  (&s46.PCPServer{Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::5351")}}).String(),
 		96:  s46.NewLW(br, netip.MustParseAddr("192.0.2.3"), set("0/6/5"), netip.MustParsePrefix("2001:db8:1:8000::/56")).String(),
 		111: (&s46.Priority{Codes: []dhcpv6.OptionCode{96, 94, 64}}).String(),
 	}

@@ -55,9 +55,9 @@ func Start(node *netlab.Namespace, folder string, config map[string]any) (*netla
 	for late := time.After(startLimit); !strings.Contains(p.Output(), "DHCP6_STARTED"); {
 		select {
 		case <-p.Done():
-			return nil, fmt.Errorf("Kea ended:\n%s", p.Output())
+			return nil, fmt.Errorf("kea-dhcp6 ended:\n%s", p.Output())
 		case <-late:
-			return nil, errors.Join(fmt.Errorf("Kea does not serve:\n%s", p.Output()), p.Stop())
+			return nil, errors.Join(fmt.Errorf("kea-dhcp6 does not serve:\n%s", p.Output()), p.Stop())
 		case <-again.C:
 		}
 	}
