@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -153,10 +154,11 @@ func (s *street) traffic(ctx context.Context, holdings ...lwb4sim.Holding) {
 	ended := make(chan error, 1)
 	go func() { ended <- echo.Echo(running) }()
 	for _, h := range holdings {
-		for _, port := range []int{int(h.ExternalPort), int(h.ExternalPort) + h.Ports - 1} {
+		block := slices.Collect(h.PortSet.Ranges())[0]
+		for _, port := range []uint16{block.First, block.Last} {
 			sent := datagram.Datagram{
 				OuterFrom: h.LwB4, OuterTo: netip.MustParseAddr(streetBR),
-				From: netip.AddrPortFrom(h.External, uint16(port)), To: server,
+				From: netip.AddrPortFrom(h.IPv4, port), To: server,
 				Payload: fmt.Appendf(nil, "from port %d of %s", port, h.LwB4),
 			}
 			must(s.T, s.tun.Send(sent.Packet()))

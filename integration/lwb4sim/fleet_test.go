@@ -3,6 +3,7 @@ package lwb4sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/lwaftr/lw4o6/pcp/client"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
+	"github.com/lwaftr/lw4o6/plugin/portset"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -146,7 +148,7 @@ func TestReleaseAndRestart(t *testing.T) {
 		fleet.Restart(1)
 		await(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 1 && server.held() == 1 })
 		after := fleet.Holdings()
-		if after[0].Held || !after[1].Held || after[1].Grant != before[1].Grant {
+		if after[0].Held || !after[1].Held || after[1] != before[1] {
 			t.Fatalf("%+v", after)
 		}
 		if c := fleet.Counts(); c.Lost != 0 || c.Moved != 0 {
@@ -185,19 +187,30 @@ func TestNewFleetRefuses(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	v4 := netip.MustParseAddr("192.0.2.1")
-	holding := func(first, ports int) Holding {
-		return Holding{Held: true, Grant: client.Grant{External: v4, ExternalPort: uint16(first), InternalPort: uint16(first), Ports: ports}}
+	holding := func(text string) Holding {
+		set, err := portset.ParsePortSet(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Holding{Held: true, IPv4: v4, PortSet: set}
+	}
+	home := func(prefix string, psid uint16) Holding {
+		h := holding(fmt.Sprintf("0/6/%d", psid))
+		h.Prefix = netip.MustParsePrefix(prefix)
+		return h
 	}
 	for name, test := range map[string]struct {
 		holdings []Holding
 		problems int
 	}{
-		"neighbours":       {[]Holding{holding(2048, 1024), holding(1024, 1024), holding(3072, 1024)}, 0},
-		"the same":         {[]Holding{holding(2048, 1024), holding(2048, 1024)}, 1},
-		"one in the other": {[]Holding{holding(3072, 1024), holding(2048, 2048)}, 1},
-		"several in one":   {[]Holding{holding(2048, 512), holding(2560, 512), holding(2048, 2048)}, 2},
-		"one in a whole":   {[]Holding{holding(0, 65536), holding(2048, 1024)}, 1},
-		"not aligned":      {[]Holding{holding(1000, 1024)}, 1},
+		"neighbours":       {[]Holding{holding("0/6/2"), holding("0/6/1"), holding("0/6/3")}, 0},
+		"the same":         {[]Holding{holding("0/6/2"), holding("0/6/2")}, 1},
+		"one in the other": {[]Holding{holding("0/6/3"), holding("0/5/1")}, 1},
+		"several in one":   {[]Holding{holding("0/7/4"), holding("0/7/5"), holding("0/5/1")}, 2},
+		"one in a whole":   {[]Holding{holding("0/0/0"), holding("0/6/2")}, 1},
+		"prefixes":         {[]Holding{home("2001:db8:0:100::/56", 1), home("2001:db8::/56", 2)}, 0},
+		"one prefix":       {[]Holding{home("2001:db8::/56", 1), home("2001:db8::/56", 2)}, 1},
+		"nested prefixes":  {[]Holding{home("2001:db8:0:1::/64", 1), home("2001:db8::/56", 2), home("2001:db8:0:2::/64", 3)}, 2},
 		"nothing":          {[]Holding{{}}, 1},
 	} {
 		err := Check(test.holdings)

@@ -7,71 +7,77 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/lwaftr/lw4o6/pcp/client"
 	"github.com/lwaftr/lw4o6/plugin/portset"
 )
 
 // Holding is what one lwB4 knows of its port set.
 type Holding struct {
-	LwB4 netip.Addr
-	Held bool
-	client.Grant
-	Err error // of the last answer
-}
-
-// Holdings are those of all lwB4s, in order.
-func (f *Fleet) Holdings() []Holding {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	holdings := make([]Holding, len(f.lwb4s))
-	for i := range f.lwb4s {
-		s := &f.lwb4s[i].status
-		holdings[i] = Holding{LwB4: f.config.Population.Address(i), Held: s.Held, Grant: s.Grant, Err: s.Err}
-	}
-	return holdings
+	LwB4    netip.Addr   // the address that its softwire is from
+	Prefix  netip.Prefix // that was delegated to it; zero by PCP
+	Held    bool         // it has IPv4 and PortSet
+	IPv4    netip.Addr
+	PortSet portset.PortSet
+	Err     error // of the last answer
 }
 
 // manyProblems is how many problems Check names.
 const manyProblems = 10
 
-// Check finds lwB4s that hold no port set, or one that no softwire can have, or
-// ports that another one holds. It names the first few.
+// Check finds lwB4s that hold no port set, and port sets, of psid-offset 0, and
+// prefixes that two of them hold. It names the first few.
 func Check(holdings []Holding) error {
 	var problems []error
-	sets := make([]held, 0, len(holdings))
+	var sets, prefixes []Holding
 	for _, h := range holdings {
-		set, err := h.PortSet()
-		switch {
-		case !h.Held:
+		if h.Held {
+			sets = append(sets, h)
+		} else {
 			problems = append(problems, fmt.Errorf("lwB4 %s holds nothing; the last error was %w", h.LwB4, cmp.Or(h.Err, errNone)))
-		case err != nil:
-			problems = append(problems, fmt.Errorf("lwB4 %s: %w", h.LwB4, err))
-		default:
-			sets = append(sets, held{h, set})
+		}
+		if h.Prefix.IsValid() {
+			prefixes = append(prefixes, h)
 		}
 	}
-	// The port sets of grants are blocks, of which one that shares ports with
-	// another contains it or is contained: in this order, it follows it.
-	slices.SortFunc(sets, func(a, b held) int {
-		return cmp.Or(a.External.Compare(b.External), cmp.Compare(a.ExternalPort, b.ExternalPort), cmp.Compare(b.Ports, a.Ports))
+	slices.SortFunc(sets, func(a, b Holding) int {
+		p, q := a.PortSet, b.PortSet
+		return cmp.Or(a.IPv4.Compare(b.IPv4), cmp.Compare(firstPort(p), firstPort(q)), cmp.Compare(q.Count(), p.Count()))
 	})
-	var outer held
-	for _, inner := range sets {
-		if outer.External != inner.External || !outer.set.Overlaps(inner.set) {
-			outer = inner
-			continue
-		}
-		problems = append(problems, fmt.Errorf("lwB4s %s and %s both have ports of %s %s", outer.LwB4, inner.LwB4, inner.External, inner.set))
-	}
+	problems = append(problems, sharing(sets, func(a, b Holding) (bool, string) {
+		return a.IPv4 == b.IPv4 && a.PortSet.Overlaps(b.PortSet), fmt.Sprintf("ports of %s %s", b.IPv4, b.PortSet)
+	})...)
+	slices.SortFunc(prefixes, func(a, b Holding) int {
+		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
+	})
+	problems = append(problems, sharing(prefixes, func(a, b Holding) (bool, string) {
+		return a.Prefix.Overlaps(b.Prefix), fmt.Sprintf("addresses of %s", b.Prefix)
+	})...)
 	if n := len(problems); n > manyProblems {
 		problems = append(problems[:manyProblems], fmt.Errorf("and %d more", n-manyProblems))
 	}
 	return errors.Join(problems...)
 }
 
-var errNone = errors.New("none")
-
-type held struct {
-	Holding
-	set portset.PortSet
+// sharing finds holdings that share something. Of what they hold, one that
+// shares anything with another contains it or is contained, and in their order
+// it follows it.
+func sharing(sorted []Holding, share func(outer, inner Holding) (bool, string)) []error {
+	var problems []error
+	for i, outer := 1, 0; i < len(sorted); i++ {
+		if yes, what := share(sorted[outer], sorted[i]); yes {
+			problems = append(problems, fmt.Errorf("lwB4s %s and %s both have %s", sorted[outer].LwB4, sorted[i].LwB4, what))
+		} else {
+			outer = i
+		}
+	}
+	return problems
 }
+
+// firstPort is the lowest port of a set.
+func firstPort(s portset.PortSet) uint16 {
+	for r := range s.Ranges() {
+		return r.First
+	}
+	return 0
+}
+
+var errNone = errors.New("none")

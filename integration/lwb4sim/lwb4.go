@@ -2,7 +2,6 @@ package lwb4sim
 
 import (
 	"net/netip"
-	"time"
 
 	"github.com/lwaftr/lw4o6/pcp/client"
 	"github.com/lwaftr/lw4o6/pcp/datagram"
@@ -16,23 +15,11 @@ type lwb4 struct {
 	life   int         // how many lives it had
 	set    *client.Set // nil before it begins
 	status client.Status
-	due    time.Time // of the one alarm that counts; zero if there is none
-}
-
-// alarm has wake called at a time, and at no other; never if it is zero.
-func (b *lwb4) alarm(at time.Time) {
-	if b.due.Equal(at) {
-		return
-	}
-	if b.due = at; !at.IsZero() {
-		b.fleet.alarms.add(at, b)
-	}
 }
 
 // wake does what is due: the first time, it begins.
 func (b *lwb4) wake() {
 	f := b.fleet
-	b.due = time.Time{}
 	if b.set == nil {
 		b.begin()
 		// What a Population wants is valid, and a new set has room for it.
@@ -40,7 +27,7 @@ func (b *lwb4) wake() {
 	} else {
 		b.set.Wake(f.now)
 	}
-	b.alarm(b.set.Next())
+	b.fleet.alarm(b.index, b.set.Next())
 }
 
 // begin makes a client that knows nothing.
@@ -60,8 +47,7 @@ func (b *lwb4) begin() {
 }
 
 func (b *lwb4) send(_ netip.AddrPort, request []byte) {
-	b.fleet.counts.Requests++
-	b.fleet.up.Pass(b.fleet.now, b.fleet.config.Population.packet(b.index, request))
+	b.fleet.send(b.fleet.config.Population.packet(b.index, request))
 }
 
 func (b *lwb4) receive(d datagram.Datagram) {
@@ -69,7 +55,7 @@ func (b *lwb4) receive(d datagram.Datagram) {
 		b.fleet.counts.Ignored++
 		return
 	}
-	b.alarm(b.set.Next())
+	b.fleet.alarm(b.index, b.set.Next())
 }
 
 // report notes a status in the counts.
@@ -111,6 +97,6 @@ func (b *lwb4) release() error {
 		b.begin()
 	}
 	err := b.set.Delete(b.fleet.now, b.fleet.config.Population.want(b.index, b.life))
-	b.alarm(b.set.Next())
+	b.fleet.alarm(b.index, b.set.Next())
 	return err
 }
