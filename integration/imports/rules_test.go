@@ -42,7 +42,7 @@ var rules = []rule{
 	{pkg: "plugin/store/...", may: list("plugin/store", "plugin/lease", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/provision/clock", stdOnly: true, core: true},
 	{pkg: "plugin/provision", may: list("plugin/provision/clock", "plugin/lease", "plugin/store", "plugin/store/history", "plugin/reconcile", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
-	{pkg: "plugin/announce", may: list("plugin/reconcile", "plugin/lease", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/announce", may: list("plugin/reconcile", "plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/control/api", may: list("plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/control", may: list("plugin/control/api", "plugin/provision", "plugin/lease", "plugin/store/history", "plugin/announce", "plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/metrics", may: list("plugin/dataplane", "plugin/reconcile", "plugin/lease", "plugin/provision", "plugin/announce", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},

@@ -18,10 +18,18 @@ type Announcement struct {
 	// GRACEFUL_SHUTDOWN (RFC 8326), and MED and prepends if the configuration of
 	// the speakers says so.
 	Drain bool
+	// Blackhole: Prefix is a single address, and peers are to discard what is for
+	// it. It carries BLACKHOLE (RFC 7999).
+	Blackhole bool
 }
 
 // Announcer gives routes to the network. The gate calls it from one goroutine.
 type Announcer interface {
+	// ForwardingPreserved says that packets have been forwarded all along for what
+	// peers may still have from an earlier run of this router, so that they should
+	// keep it until they have the first set (RFC 4724). It is called before that
+	// set, or never.
+	ForwardingPreserved()
 	// Set makes all the whole set of routes that peers have from us: what is not
 	// in it is withdrawn. No two elements have the same Prefix. The order of two
 	// calls is the order in which each peer sees their changes; there is no order

@@ -22,6 +22,10 @@ type Stats struct {
 	Refused    int // puts and removals that the data plane does not support
 	Withheld   int // softwires to be removed once the table is complete
 
+	// Read: what the data plane holds was read back, and is known since.
+	Read bool
+	// Behind: the table has changes that are not counted here yet.
+	Behind bool
 	// Syncing: a read back is due or its differences are being sent.
 	Syncing bool
 	// Incarnation is the one that the data plane was last fully synced in, 0 if
@@ -81,6 +85,8 @@ func (r *Reconciler) Stats() Stats {
 		Pending:      len(s.backlog.byKey) - s.backlog.refused + s.pass.pending(),
 		Refused:      s.backlog.refused,
 		Withheld:     len(s.withheld),
+		Read:         s.seen != nil && !s.unknown && r.health.Incarnation == r.incarnation,
+		Behind:       s.seen != r.table.Snapshot(),
 		Syncing:      s.unknown || s.pass != nil && s.pass.readback,
 		LastSync:     s.lastSync,
 		LastVerified: s.lastVerified,

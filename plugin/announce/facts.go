@@ -1,0 +1,72 @@
+package announce
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/reconcile"
+)
+
+// facts are what is known of the data plane at one moment.
+type facts struct {
+	forwarding bool
+	reason     string // why not
+	// incarnation changes when the data plane has lost its softwires; 0: it cannot
+	// be reached.
+	incarnation uint64
+	// read: what the data plane holds is known.
+	read bool
+	// verified is when it was last seen to be as it should be, in this
+	// incarnation.
+	verified time.Time
+	// syncing: it is being looked at.
+	syncing bool
+	// settled: the counts are those of the present table and pools, and the data
+	// plane serves the pools.
+	settled bool
+	lag     time.Duration // the age of the oldest pending change
+	refused int           // changes that the data plane will never take
+	// pools are counts by name. Pools that are not counted yet are missing.
+	pools map[string]count
+	// rates are packets per second by pool, measured lately; those of pools that
+	// were not measured are missing.
+	rates map[string]float64
+}
+
+// count is how far the softwires of one pool are.
+type count struct{ desired, programmed int }
+
+func (c count) missing() int { return c.desired - c.programmed }
+
+// factsOf are the facts that s has about pools.
+func factsOf(s reconcile.Stats, pools pool.Pools) facts {
+	f := facts{
+		forwarding: s.Health.State == dataplane.StateUp, reason: s.Health.Reason,
+		incarnation: s.Health.Incarnation, read: s.Read, syncing: s.Syncing,
+		settled: s.Configured && !s.Behind, lag: s.Lag, refused: s.Refused,
+		pools: make(map[string]count, len(pools)),
+	}
+	if s.Incarnation != 0 && s.Incarnation == s.Health.Incarnation {
+		f.verified = s.LastVerified
+	}
+	byPrefix := make(map[netip.Prefix]reconcile.Pool, len(s.Pools))
+	for _, p := range s.Pools {
+		byPrefix[p.Prefix] = p
+	}
+	for _, p := range pools {
+		var all count
+		known := true
+		for _, prefix := range p.Prefixes {
+			one, ok := byPrefix[prefix]
+			known = known && ok
+			all.desired += one.Desired
+			all.programmed += one.Programmed
+		}
+		if known {
+			f.pools[p.Name] = all
+		}
+	}
+	return f
+}
