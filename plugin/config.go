@@ -9,6 +9,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/config/bindings"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/control"
+	"github.com/lwaftr/lw4o6/plugin/metrics"
 	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/reconcile"
 	"github.com/lwaftr/lw4o6/plugin/store/history/eventlog"
@@ -25,6 +26,7 @@ type Config struct {
 	Dataplane DataplaneConfig `yaml:"dataplane"`
 	PCP       pcp.Config      `yaml:"pcp"`
 	Control   control.Config  `yaml:"control"`
+	Metrics   metrics.Config  `yaml:"metrics"`
 }
 
 // DataplaneConfig is which data plane forwards, and how.
@@ -74,6 +76,7 @@ func (c Config) Validate() error {
 		element.At("dataplane", c.Dataplane.Validate()),
 		element.At("pcp", c.PCP.Validate()),
 		element.At("control", c.Control.Validate()),
+		element.At("metrics", c.Metrics.Validate()),
 	}
 	if err := c.Pools.Validate(); err != nil {
 		// What is wrong with a pool makes its softwires wrong too: those errors

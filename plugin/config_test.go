@@ -87,8 +87,9 @@ func TestBadFiles(t *testing.T) {
 		name, old, new string
 		want           []string
 	}{
-		{"unknown section", "control:\n", "contrl:\n", []string{"f:26: contrl: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control"}},
-		{"later section", "control:\n", "bgp: {}\ncontrol:\n", []string{"f:26: bgp: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control"}},
+		{"unknown section", "control:\n", "contrl:\n", []string{"f:26: contrl: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control, metrics"}},
+		{"later section", "control:\n", "bgp: {}\ncontrol:\n", []string{"f:26: bgp: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control, metrics"}},
+		{"metrics without a port", "control:\n", "metrics: {listen: \"127.0.0.1:0\"}\ncontrol:\n", []string{"f:26: metrics.listen: 127.0.0.1:0 has no port; use an IP address and a port, such as [::1]:9446"}},
 		{"log level", "level: info", "level: loud", []string{`f:1: log.level: "loud" is neither error, warning, info, debug nor trace`}},
 		{"log level that ends the process", "level: info", "level: fatal", []string{`f:1: log.level: "fatal" is neither error, warning, info, debug nor trace`}},
 		{"log format", "level: info", "format: xml", []string{`f:1: log.format: "xml" is neither text nor json`}},
@@ -129,7 +130,7 @@ func TestBadFiles(t *testing.T) {
 		{"next hop of a tun", "name: v4", "name: v4, next-hop: 192.0.2.1", []string{"f:23: dataplane.forwarder.io: ipv4 device: a next hop is for packet devices; a tun device has none"}},
 		{"retry", "  type: forwarder", "  reconcile: {retry-min: 1m}", []string{"f:17: dataplane.reconcile.retry-min: 1m0s: must not exceed retry-max (30s)"}},
 		{"socket", "socket: /run", "socket: run", []string{`f:27: control.socket: "run/lw4o6/control.sock" is not an absolute, clean path`}},
-		{"several at once", "level: info}", "level: loud}\ndataplan: {}", []string{"f:2: dataplan: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control"}},
+		{"several at once", "level: info}", "level: loud}\ndataplan: {}", []string{"f:2: dataplan: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control, metrics"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -40,6 +41,12 @@ func failures(t *testing.T) []failure {
 	}
 	badPools := storeWith(t, dir, addedPools, "no pool")
 	badEpoch := storeWith(t, dir, pcpState, epochKey)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	taken := netip.MustParseAddrPort(l.Addr().String())
 	config := func(change func(*Config)) func(*Config, *testDataplane) []Option {
 		return func(c *Config, _ *testDataplane) []Option {
 			change(c)
@@ -61,6 +68,7 @@ func failures(t *testing.T) []failure {
 		{name: "event log", inject: config(func(c *Config) { c.History.Events.Path = filepath.Join(file, "events") })},
 		{name: "devices", inject: plane(func(dp *testDataplane) { dp.open = func(context.Context) error { return errInjected } })},
 		{name: "epoch", inject: config(func(c *Config) { c.Store.Path = badEpoch })},
+		{name: "metrics", inject: config(func(c *Config) { c.Metrics.Listen = taken })},
 		{name: "listener", inject: func(*Config, *testDataplane) []Option {
 			return []Option{WithListeners(func(context.Context, control.Config) ([]net.Listener, error) { return nil, errInjected })}
 		}},

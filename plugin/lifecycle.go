@@ -98,6 +98,9 @@ func (p *Plugin) start(ctx context.Context, r *runner) (*running, error) {
 		return nil, err
 	}
 	r.run(ctx, "ready", func(ctx context.Context) error { return p.announceReady(ctx, run.rec) })
+	if err := p.startMetrics(ctx, r, run); err != nil {
+		return nil, err
+	}
 	if !p.config.Control.Enabled() {
 		return run, nil
 	}

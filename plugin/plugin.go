@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sync"
 	"time"
 
@@ -72,6 +73,7 @@ type running struct {
 	leases  *provision.Provisioner // nil without a store
 	history *history.Log           // the same
 	pcp     *pcp.Server            // nil if it is not enabled
+	scrapes http.Handler           // of metrics
 	since   time.Time
 }
 

@@ -118,7 +118,7 @@ func (p *Plugin) tune(changed []string, c Config) error {
 // changeable reports every changed element that the router only takes when it
 // starts.
 func (p *Plugin) changeable(changed []string) error {
-	fixed := []string{"store", "history", "dataplane.type", "dataplane.reconcile", "pcp", "control"}
+	fixed := []string{"store", "history", "dataplane.type", "dataplane.reconcile", "pcp", "control", "metrics"}
 	if tuner, ok := p.dp.(Tuner); ok {
 		for _, at := range tuner.Fixed() {
 			fixed = append(fixed, element.Join("dataplane", at))

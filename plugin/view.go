@@ -82,7 +82,7 @@ type view struct {
 
 func (p *Plugin) view(run *running) control.Router {
 	v := view{p, run}
-	router := control.Router{Status: v, Table: run.table, Counters: v, Problems: v, Tracer: v, Reloader: v, Resyncer: run.rec, History: v}
+	router := control.Router{Status: v, Table: run.table, Counters: v, Problems: v, Tracer: v, Reloader: v, Resyncer: run.rec, History: v, Metrics: run.scrapes}
 	if run.leases != nil {
 		router.Lending = &control.Lending{Leases: run.leases, Pools: p, Backup: run.store}
 	}
@@ -150,27 +150,17 @@ func (v view) Status(ctx context.Context) (api.Status, error) {
 func (v view) Pools(context.Context) ([]api.Pool, error) {
 	c, added := v.p.wanted()
 	pools := c.with(added).Pools
-	lent := v.lent()
-	used := make(map[string]int)
-	index := pools.Index()
-	for _, p := range v.run.rec.Stats().Pools {
-		if pool, ok := index.Find(p.Prefix.Addr()); ok {
-			used[pool.Name] += p.Desired
-		}
-	}
+	lent, used := v.lent(), usedOf(pools, v.run.rec.Stats().Pools)
 	all := make([]api.Pool, 0, len(pools))
 	for _, p := range pools {
 		a := api.Pool{
 			Name: p.Name, Prefixes: p.Prefixes, PSIDOffset: p.PSIDOffset, PSIDLen: p.PSIDLen, BR: p.BR,
-			Softwires: used[p.Name], Leases: lent[p.Name],
+			Capacity: capacity(p), Softwires: used[p.Name].Desired, Leases: lent[p.Name],
 		}
 		if a.Leases != nil {
 			for _, m := range p.Mechanisms {
 				a.Leases.Mechanisms = append(a.Leases.Mechanisms, string(m))
 			}
-		}
-		for _, prefix := range p.Prefixes {
-			a.Capacity += 1 << (32 - prefix.Bits() + int(p.PSIDLen))
 		}
 		all = append(all, a)
 	}

@@ -84,6 +84,7 @@ func benches(s scale) []bench {
 		{"load", s.load},
 		{"tcp", s.tcp},
 		{"leases", s.leases},
+		{"scrape", s.scrape},
 		{"vpp", s.vpp},
 		{"history", s.history},
 	}

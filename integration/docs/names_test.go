@@ -17,6 +17,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/forwarder"
 	"github.com/lwaftr/lw4o6/plugin/forwarder/netio"
+	"github.com/lwaftr/lw4o6/plugin/metrics"
 	"github.com/lwaftr/lw4o6/vppdrv"
 )
 
@@ -109,6 +110,26 @@ func TestDeviceCounters(t *testing.T) {
 	got, _ := p.column("Device counter")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("docs/%s: -code +page:\n%s", p.name, diff)
+	}
+}
+
+// TestMetrics: the page lists every metric, in the order of the code.
+func TestMetrics(t *testing.T) {
+	var want, got [][]string
+	for _, f := range metrics.Families() {
+		labels := ""
+		if len(f.Labels) > 0 {
+			labels = "`" + strings.Join(f.Labels, "`, `") + "`"
+		}
+		want = append(want, []string{"`" + f.Name + "`", f.Help, labels})
+	}
+	for _, table := range load(t, metricsPage).tables {
+		if table.rows[0][0] == "Metric" {
+			got = append(got, table.rows[1:]...)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("docs/%s: -code +page:\n%s", metricsPage, diff)
 	}
 }
 

@@ -17,14 +17,15 @@ const (
 	lwb4Page       = "lwb4.md"
 	vppPage        = "vpp.md"
 	operationsPage = "operations.md"
+	metricsPage    = "metrics.md"
 )
 
 func pages() []string {
-	return []string{runningPage, forwardingPage, lwb4Page, vppPage, operationsPage}
+	return []string{runningPage, forwardingPage, lwb4Page, vppPage, operationsPage, metricsPage}
 }
 
 // playedPages are those whose commands are run in order, see TestPlay.
-func playedPages() []string { return []string{runningPage, vppPage, operationsPage} }
+func playedPages() []string { return []string{runningPage, vppPage, operationsPage, metricsPage} }
 
 // page is one page, taken apart.
 type page struct {

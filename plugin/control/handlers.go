@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime/pprof"
 	"slices"
 
 	"github.com/lwaftr/lw4o6/plugin/config/element"
@@ -15,7 +16,7 @@ import (
 )
 
 // handler returns what to answer with as JSON, or what to write as it is if that
-// is a func(io.Writer) error.
+// is a func(io.Writer) error, or who answers if it is an http.Handler.
 type handler func(*http.Request, url.Values) (any, error)
 
 // Handler is the API without a server around it.
@@ -46,6 +47,12 @@ func (s *Server) Handler() http.Handler {
 	handle(http.MethodGet, api.PathSoftwires, softwireParameters(), s.softwires)
 	handle(http.MethodGet, api.PathWho, whoParameters(), s.who)
 	handle(http.MethodGet, api.PathHistory, historyParameters(), s.history)
+	handle(http.MethodGet, api.PathMetrics, nil, func(*http.Request, url.Values) (any, error) {
+		return s.router.Metrics, nil
+	})
+	handle(http.MethodGet, api.PathGoroutines, nil, func(*http.Request, url.Values) (any, error) {
+		return goroutines, nil
+	})
 	handle(http.MethodPost, api.PathTrace, nil, s.trace)
 	handle(http.MethodPost, api.PathReload, nil, func(r *http.Request, _ url.Values) (any, error) {
 		result, err := s.router.Reloader.Reload(r.Context())
@@ -60,6 +67,9 @@ func (s *Server) Handler() http.Handler {
 	})
 	return mux
 }
+
+// goroutines writes what each goroutine of the process does.
+func goroutines(w io.Writer) error { return pprof.Lookup("goroutine").WriteTo(w, 1) }
 
 // answer checks what all requests have in common and writes what f returns.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, method string, parameters []string, f handler) {
@@ -90,8 +100,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, method string, p
 		s.fail(w, r, err)
 		return
 	}
-	if stream, ok := result.(func(io.Writer) error); ok {
-		s.stream(w, r, stream)
+	switch as := result.(type) {
+	case func(io.Writer) error:
+		s.stream(w, r, as)
+		return
+	case http.Handler:
+		as.ServeHTTP(w, r)
 		return
 	}
 	body, err := json.Marshal(result)

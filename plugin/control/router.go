@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
@@ -28,6 +29,7 @@ type Router struct {
 	Reloader Reloader
 	Resyncer Resyncer
 	History  History
+	Metrics  http.Handler // answers scrapes
 	// Lending is nil in a router that lends no port sets.
 	Lending *Lending
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -36,7 +37,8 @@ type fakeRouter struct {
 }
 
 func (f *fakeRouter) router() Router {
-	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, History: f, Lending: f.lending}
+	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, History: f, Lending: f.lending,
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "up 1") })}
 }
 
 func (f *fakeRouter) Status(context.Context) (api.Status, error) {

@@ -45,11 +45,15 @@ func New(router Router, perSecond int, log logrus.FieldLogger) *Server {
 // Run serves on all listeners until ctx ends, and then returns nil. It returns
 // earlier if one of them fails. It closes them.
 func (s *Server) Run(ctx context.Context, all ...net.Listener) error {
-	errorLog := s.log.WithField("part", "control")
-	w := errorLog.WriterLevel(logrus.DebugLevel)
+	return Serve(ctx, s.Handler(), s.log, all...)
+}
+
+// Serve serves h on all listeners, as Run does, with the same limits.
+func Serve(ctx context.Context, h http.Handler, to logrus.FieldLogger, all ...net.Listener) error {
+	w := to.WithField("part", "http").WriterLevel(logrus.DebugLevel)
 	defer w.Close()
 	server := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -66,7 +70,7 @@ func (s *Server) Run(ctx context.Context, all ...net.Listener) error {
 			if errors.Is(err, http.ErrServerClosed) {
 				return nil
 			}
-			return fmt.Errorf("control API on %s: %w", l.Addr(), err)
+			return fmt.Errorf("serving on %s: %w", l.Addr(), err)
 		})
 	}
 	serving.Go(func() error {

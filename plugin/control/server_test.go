@@ -39,6 +39,13 @@ func TestCalls(t *testing.T) {
 	if err != nil || len(pools) != 1 || pools[0].Name != "a" {
 		t.Errorf("Pools: %+v, %v", pools, err)
 	}
+	var scrape, goroutines strings.Builder
+	if err := c.Metrics(ctx, &scrape); err != nil || scrape.String() != "up 1\n" {
+		t.Errorf("Metrics: %q, %v", &scrape, err)
+	}
+	if err := c.Goroutines(ctx, &goroutines); err != nil || !strings.Contains(goroutines.String(), "TestCalls") {
+		t.Errorf("Goroutines: %q, %v", &goroutines, err)
+	}
 	packet := bytes.Repeat([]byte{7}, api.MaxPacket)
 	trace, err := c.Trace(ctx, api.TraceRequest{Side: "ipv6", Packet: packet})
 	if err != nil || len(trace.Steps) != 1 || len(trace.Sent) != 1 {

@@ -17,7 +17,10 @@ import (
 // Errors are those of Acquire that need no I/O.
 func (p *Provisioner) Offer(q Request) (Lease, error) {
 	l, err := p.book.Offer(q, p.clock.Now())
-	return l, p.refusal(err)
+	if err != nil {
+		p.answered(q.Mechanism, err)
+	}
+	return l, err
 }
 
 // Acquire grants a lease: the one that the subscriber has, which it extends, or
@@ -76,17 +79,18 @@ type question struct {
 
 // grant answers q.
 func (p *Provisioner) grant(ctx context.Context, q question) (Lease, error) {
-	for {
-		l, again, err := p.tryGrant(ctx, q)
-		if err == nil && again {
-			err = ctx.Err()
-			if err == nil {
-				continue
-			}
+	began := time.Now()
+	l, again, err := p.tryGrant(ctx, q)
+	for err == nil && again {
+		if err = ctx.Err(); err != nil {
 			err = fmt.Errorf("%w: %w", ErrNotProgrammed, err)
+			break
 		}
-		return l, p.refusal(err)
+		l, again, err = p.tryGrant(ctx, q)
 	}
+	p.requests[index(q.Mechanism)].time.Observe(time.Since(began))
+	p.answered(q.Mechanism, err)
+	return l, err
 }
 
 // tryGrant is one try of grant. It asks for another one if something else has

@@ -53,8 +53,9 @@ func (p *Provisioner) change(ctx context.Context, key softwire.Key, decide func(
 		now := p.clock.Now()
 		g, err := decide(now)
 		if err != nil {
+			p.noteExhausted(err)
 			p.mu.Unlock()
-			return Lease{}, p.refusal(err)
+			return Lease{}, err
 		}
 		keys := []softwire.Key{key}
 		if to := g.Lease.Key(); to != key {

@@ -225,8 +225,9 @@ func TestExhausted(t *testing.T) {
 			return n
 		}
 		// 4 addresses of 16, without the PSIDs of ports 0-1023 and 5350-5351.
-		if s := d.p.Stats(); granted != 56 || s.Totals.Exhausted != 4 || lines() != 1 {
-			t.Errorf("%d granted, %d refused, %d lines", granted, s.Totals.Exhausted, lines())
+		asked := d.p.Stats().Requests[index(request(0).Mechanism)]
+		if granted != 56 || asked.Results[Granted] != 56 || asked.Results[Exhausted] != 4 || asked.Time.Count != 60 || lines() != 1 {
+			t.Errorf("%d granted, counted %+v, %d lines", granted, asked, lines())
 		}
 		time.Sleep(time.Minute)
 		_, err := d.p.Acquire(t.Context(), request(99))

@@ -104,6 +104,7 @@ type Provisioner struct {
 	saved     time.Time // of the clock, that is durable
 	watches   map[*Watch]struct{}
 	totals    Totals
+	requests  [len(mechanisms) + 1]requests // the last is for all other mechanisms
 	exhausted exhaustion
 }
 

@@ -18,16 +18,16 @@ type Stats struct {
 	// data plane.
 	Doubtful, Unconfirmed, Ending int
 
-	Totals Totals
-	Store  store.Stats
-	Clock  clock.Fault
+	Requests []Requests // by mechanism
+	Totals   Totals
+	Store    store.Stats
+	Clock    clock.Fault
 }
 
 // Totals count since Load.
 type Totals struct {
-	Granted, Changed, Renewed          uint64
-	Released, Expired, Moved, Removed  uint64
-	Exhausted, Quota, Mechanism, Other uint64 // requests refused
+	Granted, Changed, Renewed         uint64
+	Released, Expired, Moved, Removed uint64
 }
 
 // ended counts the end of a lease.
@@ -50,7 +50,7 @@ func (p *Provisioner) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.Doubtful, s.Unconfirmed, s.Ending = len(p.doubtful), len(p.unconfirmed), len(p.ending)
-	s.Totals = p.totals
+	s.Requests, s.Totals = p.asked(), p.totals
 	return s
 }
 
@@ -79,27 +79,15 @@ type exhaustion struct {
 // logPause is between two lines of the log about what lasts.
 const logPause = time.Minute
 
-// refusal counts why a request is refused and returns it.
-func (p *Provisioner) refusal(err error) error {
-	if err == nil {
-		return nil
+// noteExhausted logs that pools are empty, if that is what err says, but not too
+// often. The lock is held.
+func (p *Provisioner) noteExhausted(err error) {
+	if !errors.Is(err, ErrExhausted) {
+		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case errors.Is(err, ErrExhausted):
-		p.totals.Exhausted++
-		p.exhausted.since++
-		if now := time.Now(); p.exhausted.logged.IsZero() || now.Sub(p.exhausted.logged) >= logPause {
-			p.log.WithError(err).WithField("requests", p.exhausted.since).Warn("requests are refused; add addresses to the pool")
-			p.exhausted = exhaustion{logged: now}
-		}
-	case errors.Is(err, ErrQuota):
-		p.totals.Quota++
-	case errors.Is(err, ErrMechanism):
-		p.totals.Mechanism++
-	default:
-		p.totals.Other++
+	p.exhausted.since++
+	if now := time.Now(); p.exhausted.logged.IsZero() || now.Sub(p.exhausted.logged) >= logPause {
+		p.log.WithError(err).WithField("requests", p.exhausted.since).Warn("requests are refused; add addresses to the pool")
+		p.exhausted = exhaustion{logged: now}
 	}
-	return err
 }

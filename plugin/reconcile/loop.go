@@ -250,8 +250,10 @@ func (r *Reconciler) readBack(ctx context.Context) {
 // apply sends a batch.
 func (r *Reconciler) apply(ctx context.Context, b batch) {
 	call, end := r.call(ctx, r.config.ApplyTimeout)
+	began := time.Now()
 	results, err := r.dp.Apply(call, b.ops)
 	end()
+	r.applyTimes.Observe(time.Since(began))
 	if ctx.Err() != nil {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/histogram"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
@@ -29,6 +30,8 @@ type Reconciler struct {
 
 	wake  chan struct{} // one place: the loop has something to look at
 	ready chan struct{}
+
+	applyTimes histogram.Histogram // of batches
 
 	mu sync.Mutex // guards everything below
 	// state is changed by the loop only, but for its waiters.

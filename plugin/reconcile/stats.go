@@ -8,6 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/histogram"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
@@ -45,6 +46,8 @@ type Stats struct {
 	Pools    []Pool    // by address
 	Problems []Problem // some of what is pending after a failure, or refused
 	Totals   Totals
+	// ApplyTimes is how long the data plane took for batches.
+	ApplyTimes histogram.Reading
 }
 
 // Problem is one softwire that is not in the data plane as asked, and why.
@@ -95,6 +98,7 @@ func (r *Reconciler) Stats() Stats {
 		NetworkError: r.network.err,
 		Pools:        slices.Clone(s.counts.pools),
 		Totals:       s.totals,
+		ApplyTimes:   r.applyTimes.Read(),
 	}
 	if !s.lastSync.IsZero() && r.health.Incarnation == r.incarnation {
 		st.Incarnation = r.incarnation

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/lwaftr/lw4o6/plugin/histogram"
 	"github.com/lwaftr/lw4o6/plugin/lease"
 )
 
@@ -95,9 +96,10 @@ type Stats struct {
 	Failures     uint64 // transactions that failed
 	LargestGroup int    // most batches of one transaction
 
-	// WriteTime is how long all transactions took, LongestWrite the one that took
-	// longest, failed ones included.
-	WriteTime, LongestWrite time.Duration
+	// WriteTimes is how long transactions took, failed ones included, and
+	// LongestWrite the one that took longest.
+	WriteTimes   histogram.Reading
+	LongestWrite time.Duration
 	// Err is why the last transaction failed; nil if it did not.
 	Err error
 }

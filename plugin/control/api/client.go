@@ -109,13 +109,28 @@ func (c *Client) DrainPool(ctx context.Context, name string, drain bool) error {
 
 // Backup writes a copy of the router's store to w, as it is at one moment.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	res, err := c.do(ctx, http.MethodPost, PathBackup, nil)
+	return c.copy(ctx, w, http.MethodPost, PathBackup)
+}
+
+// Metrics writes what Prometheus reads to w.
+func (c *Client) Metrics(ctx context.Context, w io.Writer) error {
+	return c.copy(ctx, w, http.MethodGet, PathMetrics)
+}
+
+// Goroutines writes what each goroutine of the router does to w.
+func (c *Client) Goroutines(ctx context.Context, w io.Writer) error {
+	return c.copy(ctx, w, http.MethodGet, PathGoroutines)
+}
+
+// copy writes the answer to w as it is.
+func (c *Client) copy(ctx context.Context, w io.Writer, method, path string) error {
+	res, err := c.do(ctx, method, path, nil)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
 	if _, err := io.Copy(w, res.Body); err != nil {
-		return fmt.Errorf("%s: the backup is not complete: %w", c.at, err)
+		return fmt.Errorf("%s: the answer to %s is not complete: %w", c.at, path, err)
 	}
 	return nil
 }

@@ -8,6 +8,8 @@
 //	GET  /v1/status     Status
 //	GET  /v1/softwires  SoftwirePage; ?ipv4= ?b4= ?after= ?limit= ?counters=true
 //	GET  /v1/counters   Counters
+//	GET  /v1/metrics    what Prometheus reads
+//	GET  /v1/goroutines what each goroutine of the process does, as text
 //	GET  /v1/pools      []Pool
 //	GET  /v1/who        Who; ?ipv4= ?port= ?at=
 //	GET  /v1/history    HoldPage; ?ipv4= ?port= ?subscriber= ?b4= ?pool= ?from= ?to= ?after= ?limit=

@@ -16,12 +16,15 @@ const (
 	PathStatus    = "/v1/status"
 	PathSoftwires = "/v1/softwires"
 	PathCounters  = "/v1/counters"
+	PathMetrics   = "/v1/metrics"
 	PathPools     = "/v1/pools"
 	PathTrace     = "/v1/trace"
 	PathWho       = "/v1/who"
 	PathHistory   = "/v1/history"
 	PathReload    = "/v1/reload"
 	PathResync    = "/v1/resync"
+
+	PathGoroutines = "/v1/goroutines"
 
 	PathLeases         = "/v1/leases"
 	PathLeaseOffer     = "/v1/leases/offer"

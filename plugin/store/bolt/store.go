@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/lwaftr/lw4o6/plugin/histogram"
 	"github.com/lwaftr/lw4o6/plugin/store"
 )
 
@@ -33,6 +34,8 @@ type Store struct {
 	// failed is the transaction that may be in the file although it failed, 0 if
 	// there is none. Only Run uses it.
 	failed int
+
+	writes histogram.Histogram
 
 	statsMu sync.Mutex // guards what follows
 	stats   store.Stats
@@ -127,14 +130,16 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 func (s *Store) Stats() store.Stats {
 	s.statsMu.Lock()
 	defer s.statsMu.Unlock()
-	return s.stats
+	stats := s.stats
+	stats.WriteTimes = s.writes.Read()
+	return stats
 }
 
 // count takes the outcome of a transaction of a group into the statistics.
 func (s *Store) count(o outcome, took time.Duration) {
+	s.writes.Observe(took)
 	s.statsMu.Lock()
 	defer s.statsMu.Unlock()
-	s.stats.WriteTime += took
 	s.stats.LongestWrite = max(s.stats.LongestWrite, took)
 	s.stats.Err = o.err
 	if o.err != nil {

@@ -1,0 +1,111 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/lwaftr/lw4o6/plugin/control"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/dataplane"
+	"github.com/lwaftr/lw4o6/plugin/metrics"
+	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/reconcile"
+)
+
+// Metrics returns a Prometheus collector of this router, for a registry of the
+// host. It may be used before Start and after Stop, too.
+func (p *Plugin) Metrics() *metrics.Collector { return metrics.NewCollector(p.name, p.read) }
+
+// read is what metrics show now.
+func (p *Plugin) read(ctx context.Context) metrics.Reading {
+	r := metrics.Reading{Version: p.version}
+	run, err := p.present()
+	if err != nil {
+		return r
+	}
+	s := p.stats(run)
+	r.Started, r.Ready = s.Started, s.Ready
+	r.Softwires, r.Leases, r.History = s.Reconcile, s.Leases, s.History
+	pools := p.pools()
+	used := usedOf(pools, s.Reconcile.Pools)
+	for _, one := range pools {
+		use := used[one.Name]
+		r.Pools = append(r.Pools, metrics.Pool{
+			Name: one.Name, Capacity: capacity(one), Desired: use.Desired, Programmed: use.Programmed,
+		})
+	}
+	if s.PCP != nil {
+		r.PCP = &metrics.PCP{Answered: make(map[string]uint64), Dropped: s.PCP.Dropped, Unsent: s.PCP.Unsent}
+		for result, n := range s.PCP.Answered {
+			r.PCP.Answered[result.String()] = n
+		}
+	}
+	if c, err := p.dp.Counters(ctx); err == nil {
+		r.Traffic = &c
+	}
+	if d, ok := p.dp.(deviceCounter); ok {
+		// Without an answer they are missing, as the counters are.
+		all, _ := d.Devices(ctx)
+		for _, one := range all {
+			r.Devices = append(r.Devices, deviceReading(one))
+		}
+	}
+	return r
+}
+
+func deviceReading(d api.Device) metrics.Device {
+	m := metrics.Device{Name: d.Name, Received: dataplane.Traffic(d.Received), Sent: dataplane.Traffic(d.Sent)}
+	for _, e := range d.Drops {
+		m.Drops = append(m.Drops, dataplane.Event{Name: e.Name, Packets: e.Packets})
+	}
+	return m
+}
+
+// usedOf adds up the softwires of prefixes by the name of their pool.
+func usedOf(pools pool.Pools, prefixes []reconcile.Pool) map[string]reconcile.Pool {
+	index, used := pools.Index(), make(map[string]reconcile.Pool)
+	for _, p := range prefixes {
+		if one, ok := index.Find(p.Prefix.Addr()); ok {
+			sum := used[one.Name]
+			sum.Desired += p.Desired
+			sum.Programmed += p.Programmed
+			used[one.Name] = sum
+		}
+	}
+	return used
+}
+
+// capacity is how many port sets a pool has.
+func capacity(p pool.Pool) (n uint64) {
+	for _, prefix := range p.Prefixes {
+		n += 1 << (32 - prefix.Bits() + int(p.PSIDLen))
+	}
+	return n
+}
+
+// metricsPath is where metrics.listen serves.
+const metricsPath = "/metrics"
+
+// startMetrics makes what answers scrapes, and has r serve it besides if the
+// configuration says where.
+func (p *Plugin) startMetrics(ctx context.Context, r *runner, run *running) (err error) {
+	if run.scrapes, err = metrics.Handler(p.Metrics()); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	at := p.config.Metrics.Listen
+	if !at.IsValid() {
+		return nil
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", at.String())
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET "+metricsPath, run.scrapes)
+	log := p.log.WithField("part", "metrics")
+	r.run(ctx, "metrics", func(ctx context.Context) error { return control.Serve(ctx, mux, log, l) })
+	return nil
+}
