@@ -50,6 +50,7 @@ func (p *Provisioner) Extend(q Request) (l Lease, ok bool) {
 		return Lease{}, false
 	}
 	p.granted(g)
+	p.requests[index(q.Mechanism)].results[Granted]++
 	return g.Lease, true
 }
 

@@ -47,12 +47,12 @@ func resultOf(err error) Result {
 	return Invalid
 }
 
-// Requests counts the requests of one mechanism: what Acquire and Renew came to,
-// and what Offer refused.
+// Requests counts the requests of one mechanism: what Acquire, Extend and Renew
+// came to, and what Offer refused.
 type Requests struct {
 	Mechanism pool.Mechanism
 	Results   [results]uint64 // by Result
-	// Time is how long Acquire and Renew took.
+	// Time is how long Acquire and Renew took. Extend takes none.
 	Time histogram.Reading
 }
 
