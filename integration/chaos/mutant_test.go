@@ -1,14 +1,12 @@
 package main
 
 import (
-	"encoding/json"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/lwaftr/lw4o6/integration/chaos/disk"
+	"github.com/lwaftr/lw4o6/integration/mutant"
 )
 
 // A build in which one thing is wrong is caught.
@@ -39,38 +37,20 @@ func TestMutantsAreCaught(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			caught(t, mutant(t, m.file, m.old, m.new), func(*disk.Disk) {}, m.wanted...)
+			caught(t, buildMutant(t, m.file, m.old, m.new), func(*disk.Disk) {}, m.wanted...)
 		})
 	}
 }
 
-// mutant builds this program with text of one file below plugin replaced.
-func mutant(t *testing.T, file, old, replacement string) string {
+// buildMutant builds this program with text of one file below plugin replaced.
+func buildMutant(t *testing.T, file, old, replacement string) string {
 	t.Helper()
 	folder := t.TempDir()
-	original, err := filepath.Abs(filepath.Join("../../plugin", file))
+	overlay, err := mutant.Overlay(folder, filepath.Join("../../plugin", file), old, replacement)
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile(original)
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed := strings.Replace(string(source), old, replacement, 1)
-	if changed == string(source) {
-		t.Fatalf("%s has no %q any more", original, old)
-	}
-	copied, overlay, binary := filepath.Join(folder, "mutant.go"), filepath.Join(folder, "overlay.json"), filepath.Join(folder, "chaos")
-	if err := os.WriteFile(copied, []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(map[string]map[string]string{"Replace": {original: copied}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(overlay, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	binary := filepath.Join(folder, "chaos")
 	build := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -45,17 +45,25 @@ func run(m *testing.M) int {
 	return code
 }
 
-// patience bounds each test: everything in it takes a few seconds, and a
+// patience bounds most tests: everything in it takes a few seconds, and a
 // machine under load some times that.
 const patience = 3 * time.Minute
 
 // start brings a scene up for one test.
 func start(t *testing.T, o scene.Options) (context.Context, *scene.Scene) {
 	t.Helper()
+	return startFor(t, o, patience)
+}
+
+// startFor is start for a test that may take so long.
+func startFor(t *testing.T, o scene.Options, most time.Duration) (context.Context, *scene.Scene) {
+	t.Helper()
 	netlab.Require(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	t.Cleanup(cancel)
-	o.Binaries = binaries
+	if o.Binaries == (scene.Binaries{}) {
+		o.Binaries = binaries
+	}
 	s, err := scene.Start(ctx, o)
 	if err != nil {
 		t.Fatal(err)

@@ -3,204 +3,76 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/lwaftr/lw4o6/integration/lwb4sim"
-	"github.com/lwaftr/lw4o6/integration/netlab"
-	"github.com/lwaftr/lw4o6/integration/probe"
 	"github.com/lwaftr/lw4o6/integration/scene"
 	"github.com/lwaftr/lw4o6/pcp/client"
-	"github.com/lwaftr/lw4o6/pcp/datagram"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 )
-
-// street is a lwAFTR that serves PCP, with the Internet on one side and a device
-// on the other that many lwB4s are behind.
-type street struct {
-	*testing.T
-	aftr, internet *netlab.Namespace
-	tun            *lwb4sim.TUN
-	folder         string
-	router         *netlab.Process
-}
-
-const (
-	streetBR     = "2001:db8:ffff::1"
-	streetServer = "203.0.113.1:7777"
-)
-
-func newStreet(ctx context.Context, t *testing.T) *street {
-	t.Helper()
-	netlab.Require(t)
-	s := &street{T: t, folder: t.TempDir()}
-	lab := netlab.New()
-	t.Cleanup(func() { must(t, lab.Close()) })
-	var err error
-	s.aftr, err = lab.Namespace("aftr")
-	must(t, err)
-	s.internet, err = lab.Namespace("internet")
-	must(t, err)
-	must(t, s.aftr.Forward())
-	must(t, lab.Connect(
-		netlab.End{Node: s.aftr, Name: "internet", Addrs: []netip.Prefix{netip.MustParsePrefix("203.0.113.254/24")}},
-		netlab.End{Node: s.internet, Name: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("203.0.113.1/24")}}))
-	must(t, s.internet.Route(netip.MustParsePrefix("192.0.2.0/24"), netip.MustParseAddr("203.0.113.254")))
-	must(t, s.aftr.Do(func() (err error) { s.tun, err = lwb4sim.OpenTUN("lwb4s"); return err }))
-	t.Cleanup(func() { must(t, s.tun.Close()) })
-	must(t, s.aftr.Address("lwb4s", netip.MustParsePrefix("2001:db8:fffe::1/64")))
-	must(t, s.aftr.Route(netip.MustParsePrefix("2001:db8:1000::/36"), netip.MustParseAddr("2001:db8:fffe::2")))
-	s.start(ctx)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("lwaftr wrote:\n%s", s.router.Output())
-		}
-	})
-	return s
-}
-
-// start starts the router, also again.
-func (s *street) start(ctx context.Context) {
-	s.Helper()
-	config := filepath.Join(s.folder, "lwaftr.yaml")
-	socket := filepath.Join(s.folder, "c.sock")
-	must(s.T, os.WriteFile(config, fmt.Appendf(nil, `
-pools:
-  - {name: pcp, prefixes: [192.0.2.0/28], psid-len: 6, br-ipv6-addr: "%s", mechanisms: [pcp]}
-store: {path: %s}
-pcp: {enabled: true, third-parties: ["2001:db8:fffe::/64"]}
-dataplane: {forwarder: {ipv4-address: 203.0.113.2}}
-control: {socket: %s}
-`, streetBR, filepath.Join(s.folder, "leases.db"), socket), 0o600))
-	var err error
-	s.router, err = s.aftr.Start(binaries.Lwaftr, "run", "-c", config)
-	must(s.T, err)
-	control := api.NewClient(socket)
-	for {
-		if status, err := control.Status(ctx); err == nil && status.Ready {
-			return
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-s.router.Done():
-			s.Fatalf("lwaftr ended:\n%s", s.router.Output())
-		case <-ctx.Done():
-			s.Fatalf("lwaftr is not ready:\n%s", s.router.Output())
-		}
-	}
-}
 
 // TestPCP: lwB4s that know nothing but the lwAFTR's address get port sets, over a
 // bad way, and traffic from them crosses the softwire. They keep them while the
 // router is killed.
 func TestPCP(t *testing.T) {
-	for name, inSoftwire := range map[string]bool{"in the softwire": true, "over plain IPv6": false} {
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			s := newStreet(ctx, t)
-			const count = 500
-			config := lwb4sim.FleetConfig{
-				Population: lwb4sim.Population{
-					Count: count, First: netip.MustParseAddr("2001:db8:1000::1"), PrefixBits: 56,
-					BR: netip.MustParseAddr(streetBR), InSoftwire: inSoftwire,
-					Ports: pcpmsg.AllPorts, Lifetime: time.Hour, Seed: 1,
-				},
-				Impairment: lwb4sim.Impairment{Loss: 0.2, Duplicate: 0.2, Late: 0.3, Delay: 50 * time.Millisecond},
-				Timing:     client.DefaultTiming(),
-				Begin:      time.Second,
-			}
-			config.Timing.Initial, config.Timing.Maximum = 300*time.Millisecond, 2*time.Second
-			fleet, err := lwb4sim.NewFleet(s.tun, config)
-			must(t, err)
-			running, stop := context.WithCancel(ctx)
-			ended := make(chan error, 1)
-			go func() { ended <- fleet.Run(running) }()
-			// It is killed amid their first requests.
-			must(t, fleet.Await(ctx, func(c lwb4sim.Counts) bool { return c.Held > count/4 }))
-			must(t, s.router.Signal(syscall.SIGKILL))
-			<-s.router.Done()
-			s.start(ctx)
-			must(t, fleet.Await(ctx, func(c lwb4sim.Counts) bool { return c.Held == count }))
-			holdings := fleet.Holdings()
-			must(t, lwb4sim.Check(holdings))
-			if c := fleet.Counts(); c.Moved != 0 || c.Lost != 0 || c.Resets != 0 {
-				t.Errorf("%+v", c)
-			}
-			stop()
-			must(t, <-ended)
-			s.traffic(ctx, holdings[0], holdings[count-1])
-		})
-	}
+	onBoth(t, func(t *testing.T, o scene.Options) {
+		for name, inSoftwire := range map[string]bool{"in the softwire": true, "over plain IPv6": false} {
+			t.Run(name, func(t *testing.T) {
+				o.PCP, o.Unbound = true, true
+				ctx, s := start(t, o)
+				crowd := newCrowd(ctx, t, s, simulated(500, inSoftwire, 1))
+				// It is killed amid their first requests.
+				must(t, crowd.fleet.Await(ctx, func(c lwb4sim.Counts) bool { return c.Held > crowd.count/4 }))
+				must(t, killRouter(ctx, s))
+				must(t, crowd.settled(ctx))
+				if c := crowd.fleet.Counts(); c.Moved != 0 || c.Lost != 0 {
+					t.Errorf("%+v", c)
+				}
+			})
+		}
+	})
 }
 
-// traffic sends a datagram from the first and last port of some lwB4s, which the
-// Internet echoes.
-func (s *street) traffic(ctx context.Context, holdings ...lwb4sim.Holding) {
-	s.Helper()
-	server := netip.MustParseAddrPort(streetServer)
-	echo, err := probe.OpenDatagram(s.internet, server)
-	must(s.T, err)
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- echo.Echo(running) }()
-	for _, h := range holdings {
-		block := slices.Collect(h.PortSet.Ranges())[0]
-		for _, port := range []uint16{block.First, block.Last} {
-			sent := datagram.Datagram{
-				OuterFrom: h.LwB4, OuterTo: netip.MustParseAddr(streetBR),
-				From: netip.AddrPortFrom(h.IPv4, port), To: server,
-				Payload: fmt.Appendf(nil, "from port %d of %s", port, h.LwB4),
-			}
-			must(s.T, s.tun.Send(sent.Packet()))
-			s.expect(ctx, sent.Reply(sent.Payload))
-		}
+// simulated is the configuration of some simulated lwB4s behind a bad network.
+func simulated(count int, inSoftwire bool, seed uint64) lwb4sim.FleetConfig {
+	config := lwb4sim.FleetConfig{
+		Population: lwb4sim.Population{
+			Count: count, First: scene.FirstLwB4, PrefixBits: scene.SimulatedBits, BR: scene.BR, InSoftwire: inSoftwire,
+			Ports: pcpmsg.AllPorts, Lifetime: time.Hour, Seed: seed,
+		},
+		Impairment: lwb4sim.Impairment{Loss: 0.2, Duplicate: 0.2, Late: 0.3, Delay: 50 * time.Millisecond},
+		Timing:     client.DefaultTiming(),
+		Begin:      time.Second,
 	}
-	stop()
-	must(s.T, <-ended)
-	must(s.T, echo.Close())
+	config.Timing.Initial, config.Timing.Maximum = 200*time.Millisecond, 600*time.Millisecond
+	return config
 }
 
-// expect waits for a packet to come to the lwB4s.
-func (s *street) expect(ctx context.Context, want datagram.Datagram) {
-	s.Helper()
-	b := make([]byte, 2000)
-	for {
-		n, err := s.tun.Receive(ctx, b)
-		must(s.T, err)
-		got, err := datagram.Parse(b[:n])
-		if err == nil && got.From == want.From && got.To == want.To && got.OuterTo == want.OuterTo && string(got.Payload) == string(want.Payload) {
-			return
-		}
+// killRouter kills the router and starts it again.
+func killRouter(ctx context.Context, s *scene.Scene) error {
+	if err := s.RouterProcess().Signal(syscall.SIGKILL); err != nil {
+		return err
 	}
+	<-s.RouterProcess().Done()
+	return s.StartRouter(ctx)
 }
 
 // TestPCPCommands: lwaftr pcp, by an operator's host that may speak for lwB4s.
 func TestPCPCommands(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	s := newStreet(ctx, t)
+	ctx, s := start(t, scene.Options{PCP: true, Unbound: true})
 	pcp := func(args ...string) (string, error) {
-		p, err := s.aftr.Start(binaries.Lwaftr, append([]string{"pcp"}, append(args, "--server", streetBR, "--source", "2001:db8:fffe::1")...)...)
+		args = append(args, "--server", scene.BR.String(), "--source", scene.OperatorAddr.String())
+		p, err := s.Access.Start(binaries.Lwaftr, append([]string{"pcp"}, args...)...)
 		must(t, err)
 		err = p.Wait()
 		return p.Output(), err
 	}
-	grant := func(args ...string) (g struct {
-		External  netip.Addr `json:"external-address"`
-		FirstPort uint16     `json:"first-port"`
-		Ports     int        `json:"ports"`
-		Nonce     string     `json:"nonce"`
-	}) {
+	grant := func(args ...string) (g portGrant) {
 		t.Helper()
 		out, err := pcp(append([]string{"map", "-o", "json"}, args...)...)
 		must(t, err)
@@ -220,7 +92,7 @@ func TestPCPCommands(t *testing.T) {
 	}
 	leases := func() (found []api.Lease) {
 		t.Helper()
-		for l, err := range api.NewClient(filepath.Join(s.folder, "c.sock")).Leases(ctx, api.LeaseFilter{State: "bound"}) {
+		for l, err := range s.Router().Leases(ctx, api.LeaseFilter{State: "bound"}) {
 			must(t, err)
 			found = append(found, l)
 		}
@@ -262,13 +134,9 @@ func TestPCPOnDataPlanes(t *testing.T) {
 				t.Errorf("%s: %v\n%s", name, err, p.Output())
 				continue
 			}
-			var g struct {
-				External netip.Addr `json:"external-address"`
-				First    uint16     `json:"first-port"`
-				Ports    int        `json:"ports"`
-			}
+			var g portGrant
 			must(t, json.Unmarshal([]byte(p.Output()), &g))
-			if g.External != sub.IPv4 || g.Ports != sub.PortSet.Count() || !sub.PortSet.Contains(g.First) {
+			if g.External != sub.IPv4 || g.Ports != sub.PortSet.Count() || !sub.PortSet.Contains(g.FirstPort) {
 				t.Errorf("%s: %+v, want %s", name, g, sub)
 			}
 		}

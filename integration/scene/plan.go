@@ -20,6 +20,10 @@ var (
 	// Pool is the shared addresses.
 	Pool = netip.MustParsePrefix("192.0.2.0/24")
 
+	// OperatorAddr is the access router, where an operator sits who may ask for
+	// port sets of others by PCP.
+	OperatorAddr = on(aftrLink, 1).Addr()
+
 	anyIPv4 = netip.MustParsePrefix("0.0.0.0/0")
 	anyIPv6 = netip.MustParsePrefix("::/0")
 )

@@ -61,6 +61,7 @@ store:
 pcp:
   enabled: true
   any-protocol: true
+  third-parties: ["{{.Operator}}/128"]
 {{- end}}
 control:
   socket: {{.Socket}}
@@ -103,7 +104,7 @@ func (s *Scene) ConfigureRouter(numbers ...int) (string, error) {
 		"IPv6Name": AFTRAccess, "IPv6Addr": on(aftrLink, 2), "IPv6Hop": on(aftrLink, 1).Addr(),
 	}
 	if s.options.PCP {
-		data["Store"] = filepath.Join(s.folder, "leases.db")
+		data["Store"], data["Operator"] = filepath.Join(s.folder, "leases.db"), OperatorAddr
 	}
 	if s.options.VPP != "" {
 		data["VPP"] = vpptest.PathsIn(s.folder)
