@@ -7,7 +7,8 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv6"
 )
 
-// BR is OPTION_S46_BR (90, RFC 7598 section 4.2), inside of LW and MAPE.
+// BR is OPTION_S46_BR (90, RFC 7598 section 4.2), inside of LW and MAPE, or in a
+// message (RFC 8539 section 4.1).
 type BR struct{ Address netip.Addr }
 
 // DMR is OPTION_S46_DMR (91, RFC 7598 section 4.3), inside of MAPT.

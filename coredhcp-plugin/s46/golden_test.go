@@ -99,6 +99,11 @@ var golden = []struct {
 		},
 	},
 	{
+		"a BR for DHCP 4o6, RFC 8539 section 4.1", &BR{netip.MustParseAddr("2001:db8::1")},
+		[]string{"20010db8000000000000000000000001"},
+		[]string{"option.type 90", "s46_br.address 2001:db8::1"},
+	},
+	{
 		"MAP-E", &MAPE{
 			Rules: []Rule{
 				{Forwarding: true, EALength: 16, IPv4: netip.MustParsePrefix("192.0.2.0/24"), IPv6: netip.MustParsePrefix("2001:db8::/40"), PortParams: &PortParams{Offset: 6, Length: 8}},

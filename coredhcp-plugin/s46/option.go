@@ -34,8 +34,8 @@ type Option interface {
 }
 
 // blank returns an empty option to read into, nil for one that may not stand in a
-// message. RFC 7598 section 3: provisioning options outside of containers are
-// ignored, so those are not among them.
+// message. RFC 7598 section 3 has provisioning options outside of containers be
+// ignored; RFC 8539 section 4.1 allows one of them, the BR.
 func blank(code dhcpv6.OptionCode) Option {
 	switch code {
 	case dhcpv6.OptionAFTRName:
@@ -44,6 +44,8 @@ func blank(code dhcpv6.OptionCode) Option {
 		return new(PCPServer)
 	case dhcpv6.OptionDHCP4oDHCP6Server:
 		return new(DHCP4o6Servers)
+	case dhcpv6.OptionS46BR:
+		return new(BR)
 	case dhcpv6.OptionS46ContMapE:
 		return new(MAPE)
 	case dhcpv6.OptionS46ContMapT:

@@ -52,7 +52,6 @@ func TestParseRefuses(t *testing.T) {
 
 		// Provisioning options outside of containers.
 		{"a rule on its own", 89, "00 00 20 c0000209 00", ErrCode},
-		{"a BR on its own", 90, "20010db8000000000000000000000001", ErrCode},
 		{"a DMR on its own", 91, "00", ErrCode},
 		{"a binding on its own", 92, "c0000203 00", ErrCode},
 		{"port parameters on their own", 93, "00 06 1400", ErrCode},
@@ -148,7 +147,6 @@ func TestAddRefuses(t *testing.T) {
 		{"AFTR name with a dot at its end", &AFTRName{"aftr.example.com."}, ErrLength},
 		{"AFTR name of 254 octets", &AFTRName{strings.Repeat("a.", 127) + "a"}, ErrLength},
 		{"AFTR name with a space", &AFTRName{"a b.example"}, ErrValue},
-		{"a BR on its own", &BR{v6}, ErrCode},
 		{"a DMR on its own", &DMR{prefix}, ErrCode},
 		{"a rule on its own", &rule[0], ErrCode},
 		{"a binding on its own", &V4V6Bind{IPv4: v4, Prefix: prefix}, ErrCode},
