@@ -30,8 +30,9 @@ func check(rules []rule, packages []listed) []string {
 		found = append(found, checkTests(pkg, p.TestImports)...)
 		found = append(found, checkTests(pkg, p.XTestImports)...)
 		if r.core {
-			found = append(found, checkCore(pkg, p.Deps)...)
+			found = append(found, checkDeps(pkg+" is core", p.Deps, outsideCore)...)
 		}
+		found = append(found, checkDeps(pkg+" has a rule against it", p.Deps, r.without)...)
 	}
 	return found
 }
@@ -64,13 +65,13 @@ func checkTests(pkg string, imports []string) []string {
 	return found
 }
 
-// checkCore looks for what core packages never depend on.
-func checkCore(pkg string, deps []string) []string {
+// checkDeps looks for what a package never depends on.
+func checkDeps(pkg string, deps, never []string) []string {
 	var found []string
 	for _, path := range deps {
-		for _, prefix := range outsideCore {
+		for _, prefix := range never {
 			if path == prefix || strings.HasPrefix(path, prefix+"/") {
-				found = append(found, fmt.Sprintf("%s is core and depends on %s", pkg, path))
+				found = append(found, fmt.Sprintf("%s and depends on %s", pkg, path))
 			}
 		}
 	}

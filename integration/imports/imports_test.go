@@ -75,6 +75,7 @@ func TestCheck(t *testing.T) {
 		{"a leaf where only std is allowed", listed{ImportPath: "plugin/portset", Imports: ours("plugin/config/element")}, "plugin/portset imports plugin/config/element"},
 		{"unknown package", listed{ImportPath: "plugin/novelty"}, "no rule"},
 		{"core on BGP through others", listed{ImportPath: "plugin/announce", Deps: list("github.com/osrg/gobgp/v3/pkg/server")}, "is core and depends on"},
+		{"GoBGP in the router's process", listed{ImportPath: "bgp", Deps: list("github.com/osrg/gobgp/v3/api")}, "has a rule against it and depends on"},
 		{"core on our PCP", listed{ImportPath: "plugin/lease", Deps: ours("pcp/pcpmsg")}, "is core and depends on"},
 		{"the root composes", listed{ImportPath: "plugin", Imports: ours("bgp", "plugin/control"), Deps: list("go.fd.io/govpp/api")}, ""},
 		{"the root on an example", listed{ImportPath: "plugin", Imports: ours("examples/lwaftr")}, "plugin imports examples/lwaftr"},

@@ -12,6 +12,9 @@ type rule struct {
 	stdOnly bool
 	// core forbids VPP, BGP, DHCP and PCP, also through other packages.
 	core bool
+	// without lists further prefixes of import paths that it never depends on,
+	// also through other packages.
+	without []string
 }
 
 // rules is the one place that says which way imports point: down. A package
@@ -49,7 +52,7 @@ var rules = []rule{
 	{pkg: "plugin/metrics", may: list("plugin/dataplane", "plugin/reconcile", "plugin/lease", "plugin/provision", "plugin/provision/clock", "plugin/announce", "plugin/store", "plugin/store/history", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 
 	// The composition root takes everything, and so is not core.
-	{pkg: "plugin", may: list("plugin/...", "vppdrv", "pcp/...", "bgp", "coredhcp-plugin/...")},
+	{pkg: "plugin", may: list("plugin/...", "vppdrv", "pcp/...", "bgp", "bgp/feed", "coredhcp-plugin/..."), without: list("github.com/osrg/gobgp")},
 
 	{pkg: "vppdrv/...", may: list("vppdrv/...", "plugin/forwarder/...", "plugin/dataplane", "plugin/softwire", "plugin/portset")},
 	{pkg: "pcp/pcpmsg"},
@@ -57,7 +60,10 @@ var rules = []rule{
 	{pkg: "pcp/udp", may: list("pcp/datagram")},
 	{pkg: "pcp/client", may: list("pcp/pcpmsg", "plugin/portset")},
 	{pkg: "pcp", may: list("pcp/pcpmsg", "pcp/datagram", "plugin/portset")},
-	{pkg: "bgp/..."},
+	// GoBGP is in the speaker's process only.
+	{pkg: "bgp/feed", stdOnly: true},
+	{pkg: "bgp/speaker", may: list("bgp/feed")},
+	{pkg: "bgp", may: list("bgp/feed", "plugin/announce", "plugin/pool"), without: list("github.com/osrg/gobgp")},
 	{pkg: "coredhcp-plugin/s46", may: list("plugin/portset")},
 	{pkg: "coredhcp-plugin/lw4o6", may: list("coredhcp-plugin/s46", "plugin/provision", "plugin/control/api", "pcp/client", "plugin/softwire", "plugin/portset")},
 

@@ -39,7 +39,7 @@ const (
 
 // validate reports everything that is wrong with p by itself.
 func (p Pool) validate(errs *problems) {
-	if !validName(p.Name) {
+	if !ValidName(p.Name) {
 		errs.add("name", "%q is not a name: want 1 to %d letters, digits, dots, dashes and underscores", p.Name, maxName)
 	}
 	if n := len(p.Prefixes); n == 0 || n > maxPrefixes {
@@ -59,8 +59,8 @@ func (p Pool) validate(errs *problems) {
 	p.validateTerms(errs)
 }
 
-// validName keeps names safe in metrics, URLs and logs.
-func validName(name string) bool {
+// ValidName says whether a name is safe in metrics, URLs and logs.
+func ValidName(name string) bool {
 	if name == "" || len(name) > maxName {
 		return false
 	}
