@@ -8,6 +8,9 @@ FUZZTIME ?= 30s
 RUNS     ?= 20
 # The Go packages that `make test` runs: PKG=./plugin/portset/... runs fewer.
 PKG      ?= ./...
+# Modules of their own because of what they link. `make test` of everything runs
+# them, too; their go.mod follows ours by itself.
+MODULES  := examples/osvbng
 # Further arguments for `go test`, for example RUN='-run TestHairpin -v'.
 RUN      ?=
 # What `make demo` and `make vectors` run on: forwarder or vpp.
@@ -37,6 +40,7 @@ endif
 ifneq ($(shell id -u),0)
 TEST_EXEC := -exec $(AS_ROOT)
 endif
+GO_TEST   = CGO_ENABLED=1 go test -json -race -count=1 -timeout 15m $(TEST_EXEC)
 
 .PHONY: help build demo test bench vectors docs-test fuzz lint clean
 
@@ -57,8 +61,9 @@ test: ## Run all tests; skipped ones are named at the end (LW4O6_REQUIRE_ALL=1: 
 	@go build -o $(BUILD)/testsummary ./integration/testsummary
 	@$(BUILD)/testsummary -o $(BUILD)/test-summary.txt \
 		$(foreach c,$(CHECKS),-check '$(c)=$(SELF) $(c)') \
-		-again 'race detector=go test -json -count=1 $(TEST_EXEC)' -- \
-		env CGO_ENABLED=1 go test -json -race -count=1 -timeout 15m $(TEST_EXEC) $(RUN) $(PKG)
+		-again 'race detector=go test -json -count=1 $(TEST_EXEC)' \
+		$(if $(filter ./...,$(PKG)),$(foreach m,$(MODULES),-also 'env -C $(m) $(GO_TEST) -mod=mod $(RUN) ./...')) -- \
+		env $(GO_TEST) $(RUN) $(PKG)
 
 bench: build ## Measure, beside peers from the same run; also in build/bench.json.
 	@$(NEED) iperf3=iperf3

@@ -74,6 +74,12 @@ func TestWrongOrder(t *testing.T) {
 	if err := p.Stop(ctx); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("Stop before Start: %v", err)
 	}
+	if _, err := p.Status(ctx); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("Status before Start: %v", err)
+	}
+	if _, err := p.Pools(ctx); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("Pools before Start: %v", err)
+	}
 	if _, err := p.Reload(ctx, p.config); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("Reload before Start: %v", err)
 	}

@@ -56,6 +56,24 @@ func (p *Plugin) stats(run *running) Stats {
 	return s
 }
 
+// Status is how the router is, in words too. The error wraps ErrNotRunning.
+func (p *Plugin) Status(ctx context.Context) (api.Status, error) {
+	run, err := p.present()
+	if err != nil {
+		return api.Status{}, err
+	}
+	return view{p, run}.Status(ctx)
+}
+
+// Pools is how much of each pool is used. The error wraps ErrNotRunning.
+func (p *Plugin) Pools(ctx context.Context) ([]api.Pool, error) {
+	run, err := p.present()
+	if err != nil {
+		return nil, err
+	}
+	return view{p, run}.Pools(ctx)
+}
+
 // These are implemented by data planes that can.
 type (
 	packetTracer interface {

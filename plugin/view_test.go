@@ -115,7 +115,7 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, err := p.view(run).Status.Status(t.Context())
+	status, err := p.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	}
 	dp.Disconnect("cable")
 	eventually(t, p, func() error {
-		status, err := p.view(run).Status.Status(t.Context())
+		status, err := p.Status(t.Context())
 		if err != nil {
 			return err
 		}

@@ -130,14 +130,10 @@ func TestVPPAbsent(t *testing.T) {
 			t.Errorf("Stop: %v", err)
 		}
 	})
-	run, err := p.present()
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for problem := ""; !strings.Contains(problem, c.Dataplane.VPP.API); {
-		status, err := p.view(run).Status.Status(ctx)
+		status, err := p.Status(ctx)
 		if err != nil || status.Ready || status.Dataplane.VPP != nil || len(status.Problems) != 1 || ctx.Err() != nil {
 			t.Fatalf("status %+v, %v", status, err)
 		}

@@ -26,22 +26,26 @@ func TestModule(t *testing.T) {
 	}
 }
 
+// TestHostsAreNoDependencies: the module can be hosted by osvbng and by Ligato
+// agents, and needs neither.
+func TestHostsAreNoDependencies(t *testing.T) {
+	modules := goCommand(t, "list", "-m", "all")
+	if !strings.Contains(modules, "\ngo.fd.io/govpp ") {
+		t.Errorf("go list -m does not know what is needed:\n%s", modules)
+	}
+	for _, host := range []string{"osvbng", "ligato"} {
+		if strings.Contains(modules, host) {
+			t.Errorf("the module depends on %s", host)
+		}
+	}
+}
+
 // goList asks the go command for every package of the module.
 func goList(t *testing.T) []listed {
 	t.Helper()
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("no go command on the PATH")
-	}
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports,Deps", "./...")
-	cmd.Dir = "../.."
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, &stderr)
-	}
+	out := goCommand(t, "list", "-json=ImportPath,Imports,TestImports,XTestImports,Deps", "./...")
 	var packages []listed
-	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+	for d := json.NewDecoder(strings.NewReader(out)); ; {
 		var p listed
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
 			return packages
@@ -50,6 +54,23 @@ func goList(t *testing.T) []listed {
 		}
 		packages = append(packages, p)
 	}
+}
+
+// goCommand is what the go command prints at the top of the module.
+func goCommand(t *testing.T, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("no go command on the PATH")
+	}
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = "../.."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %q: %v\n%s", args, err, &stderr)
+	}
+	return string(out)
 }
 
 // TestCheck shows that each kind of violation is found, and that what is

@@ -8,8 +8,10 @@
 // build, or fails with no test of it failing, counts as one failed test, and so
 // does each failed -check. With -again TEXT=COMMAND, tests that were skipped for
 // a reason with TEXT in it are run once more by that go test command, and that
-// result counts: some cannot do their work under the race detector. The exit
-// code is 0 only if nothing failed and something passed.
+// result counts: some cannot do their work under the race detector. With -also
+// COMMAND the tests of another go test command, in another module for example,
+// are run and counted too. The exit code is 0 only if nothing failed and something
+// passed.
 //
 // With LW4O6_REQUIRE_ALL=1 a skipped test counts as failed, unless its reason says
 // that what it is about can be done nowhere.
@@ -42,13 +44,18 @@ func run(args []string, stdout, stderr io.Writer) (int, error) {
 	flags := flag.NewFlagSet("testsummary", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: testsummary [-o FILE] [-check NAME=COMMAND ...] [-again TEXT=COMMAND] -- go test -json ...")
+		fmt.Fprintln(stderr, "usage: testsummary [-o FILE] [-check NAME=COMMAND ...] [-again TEXT=COMMAND] [-also COMMAND ...] -- go test -json ...")
 		flags.PrintDefaults()
 	}
 	file := flags.String("o", "", "also write the last line to this file")
 	var checks, again []check
 	flags.Func("check", "NAME=COMMAND: run it first and count it as one test (repeatable)", appendTo(&checks))
 	flags.Func("again", "TEXT=COMMAND: run tests skipped for TEXT again (repeatable)", appendTo(&again))
+	var also [][]string
+	flags.Func("also", "COMMAND: another go test -json command (repeatable)", func(s string) error {
+		also = append(also, strings.Fields(s))
+		return nil
+	})
 	if err := flags.Parse(args); err != nil {
 		return 2, err
 	}
@@ -60,8 +67,10 @@ func run(args []string, stdout, stderr io.Writer) (int, error) {
 	for _, c := range checks {
 		c.run(s, stdout, stderr)
 	}
-	if err := runTests(s, flags.Args(), stderr); err != nil {
-		s.fail("go test", err.Error()+"\n")
+	for _, command := range append([][]string{flags.Args()}, also...) {
+		if err := runTests(s, command, stderr); err != nil {
+			s.fail(strings.Join(command, " "), err.Error()+"\n")
+		}
 	}
 	for _, a := range again {
 		for _, k := range s.takeSkipped(a.name) {

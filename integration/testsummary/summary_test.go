@@ -136,6 +136,8 @@ func TestRun(t *testing.T) {
 		{"again", []string{"-again", `no VPP=printf ` + pass + `\n`, "--", "echo", skipped}, 0, "1 passed, 0 failed, 0 skipped"},
 		{"again for another reason", []string{"-again", `no root=printf ` + pass + `\n`, "--", "echo", skipped, "\n", pass}, 0, "1 passed, 0 failed, 1 skipped"},
 		{"again and failing", []string{"-again", "no VPP=false", "--", "echo", skipped}, 1, "0 passed, 1 failed, 0 skipped"},
+		{"also", []string{"-also", "echo " + pass, "-also", "echo " + pass, "--", "echo", pass}, 0, "3 passed, 0 failed, 0 skipped"},
+		{"also fails", []string{"-also", "false", "--", "echo", pass}, 1, "1 passed, 1 failed, 0 skipped"},
 		{"nothing to run", nil, 2, ""},
 		{"check without a command", []string{"-check", "lint", "--", "echo", pass}, 2, ""},
 	}
