@@ -38,7 +38,7 @@ func timeOf(t time.Time) *time.Time {
 func attributeNames() map[lease.Attribute]string {
 	return map[lease.Attribute]string{
 		lease.DUID: "duid", lease.InterfaceID: "interface-id", lease.RemoteID: "remote-id",
-		lease.Nonce: "nonce", lease.Comment: "comment",
+		lease.Nonce: "nonce", lease.Comment: "comment", lease.Contact: "contact",
 	}
 }
 

@@ -157,7 +157,11 @@ func (b *Book) again(r ref, q Request, now time.Time) (Grant, error) {
 	if q.Attributes != "" {
 		after.Attributes = q.Attributes
 	}
-	if before.Configured || after == before {
+	if before.Configured {
+		return b.extend(r, q.Lifetime, now), nil
+	}
+	if after.Softwire == before.Softwire && after.Attributes.same(before.Attributes) {
+		b.records.at(r).attributes = after.Attributes
 		return b.extend(r, q.Lifetime, now), nil
 	}
 	if err := after.Softwire.Validate(); err != nil {

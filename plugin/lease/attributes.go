@@ -24,7 +24,11 @@ const (
 	InterfaceID Attribute = 2 // of the relay agent (RFC 8415 section 21.18)
 	RemoteID    Attribute = 3 // of the relay agent (RFC 4649)
 	Nonce       Attribute = 4 // PCP mapping nonce (RFC 6887 section 11.1)
-	Comment     Attribute = 5 // an operator's
+	Comment     Attribute = 5 // an operator's, or a PCP client's (RFC 7220)
+	// Contact is where a PCP client can be told of changes. It changes with every
+	// port that the client asks from, so a change of it alone is neither made
+	// durable by itself nor remembered in the history.
+	Contact Attribute = 6
 )
 
 // maxAttributes bounds the memory of a lease.
@@ -39,6 +43,22 @@ func (a Attributes) With(name Attribute, value string) (Attributes, error) {
 		return a, fmt.Errorf("attribute %d of %d octets: %w: at most 255, and %d in all", name, len(value), ErrAttributes, maxAttributes)
 	}
 	return a + Attributes([]byte{byte(name), byte(len(value))}) + Attributes(value), nil
+}
+
+// Without returns a without the attributes of that name.
+func (a Attributes) Without(name Attribute) Attributes {
+	var rest []byte
+	for n, value := range a.All() {
+		if n != name {
+			rest = append(append(rest, byte(n), byte(len(value))), value...)
+		}
+	}
+	return Attributes(rest)
+}
+
+// same says whether nothing differs but what is not made durable by itself.
+func (a Attributes) same(b Attributes) bool {
+	return a == b || a.Without(Contact) == b.Without(Contact)
 }
 
 // Validate reports what With could not have made. The error wraps
@@ -70,7 +90,7 @@ func (a Attributes) All() iter.Seq2[Attribute, string] {
 }
 
 // names are what people call the attributes.
-var names = [...]string{DUID: "duid", InterfaceID: "interface-id", RemoteID: "remote-id", Nonce: "nonce", Comment: "comment"}
+var names = [...]string{DUID: "duid", InterfaceID: "interface-id", RemoteID: "remote-id", Nonce: "nonce", Comment: "comment", Contact: "contact"}
 
 // String is for people, such as "duid=00010001 comment=\"moved\"": a comment as
 // text, others as hexadecimal octets. It is cut where it gets longer than 1024

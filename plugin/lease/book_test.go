@@ -353,6 +353,40 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
+// TestContact: a change of the contact alone is no change, and goes along with the
+// next one.
+func TestContact(t *testing.T) {
+	b := testBook(t, testPool("a", "192.0.2.0/30", nil))
+	with := func(nonce, contact string) Request {
+		q := pcp(1)
+		a, err := Attributes("").With(Nonce, nonce)
+		if err == nil {
+			a, err = a.With(Contact, contact)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Attributes = a
+		return q
+	}
+	acquire(t, b, with("n", "here"), start)
+	again := acquire(t, b, with("n", "there"), start.Add(time.Second))
+	if again.Kind != Existing || again.Lease.Attributes != with("n", "there").Attributes {
+		t.Errorf("another contact: %+v", again)
+	}
+	// Beyond the horizon it has to become durable, with the contact.
+	late := acquire(t, b, with("n", "elsewhere"), start.Add(3*time.Minute))
+	if late.Kind != Existing || late.Beyond == late.Lease || late.Beyond.Attributes != with("n", "elsewhere").Attributes {
+		t.Errorf("later: %+v", late)
+	}
+	if changed := acquire(t, b, with("m", "elsewhere"), start.Add(4*time.Minute)); changed.Kind != Changed {
+		t.Errorf("another nonce: %+v", changed)
+	}
+	if got := with("n", "x").Attributes.Without(Nonce); got != "\x06\x01x" {
+		t.Errorf("without the nonce %q", got)
+	}
+}
+
 func FuzzAttributes(f *testing.F) {
 	f.Add("\x01\x02ab\x05\x00")
 	f.Add("\x01\xff")

@@ -2,10 +2,44 @@ package lease
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
+
+// All yields all leases in no particular order. It looks at some at a time, so that
+// others do not wait long: one that comes or goes meanwhile may be yielded or not.
+func (b *Book) All() iter.Seq[Lease] {
+	return func(yield func(Lease) bool) {
+		for chunk := 0; ; chunk++ {
+			some, ok := b.chunk(chunk)
+			if !ok {
+				return
+			}
+			for _, l := range some {
+				if !yield(l) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// chunk returns the leases of one chunk of records; not ok if there is none.
+func (b *Book) chunk(n int) (some []Lease, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n >= len(b.records.chunks) {
+		return nil, false
+	}
+	for i := range b.records.chunks[n] {
+		if rec := &b.records.chunks[n][i]; rec.state != 0 {
+			some = append(some, b.lease(rec))
+		}
+	}
+	return some, true
+}
 
 // List returns the n leases with the least keys behind after that match, ordered
 // by Key.Compare; behind the zero Key are all. It looks at all leases, some at a

@@ -120,6 +120,7 @@ func (p *Provisioner) rest(ctx context.Context, keys []softwire.Key) error {
 	}
 	now := p.clock.Now()
 	var batch store.Batch
+	had := make(map[softwire.Key]lease.Attributes, len(keys))
 	for _, k := range keys {
 		l, ok := p.book.Get(k)
 		if !ok || l.State != lease.Leaving {
@@ -132,6 +133,7 @@ func (p *Provisioner) rest(ctx context.Context, keys []softwire.Key) error {
 		if err != nil {
 			return err
 		}
+		had[k] = l.Attributes
 		batch.Put = append(batch.Put, p.book.Rested(l, now))
 		batch.Events = append(batch.Events, e)
 	}
@@ -150,7 +152,7 @@ func (p *Provisioner) rest(ctx context.Context, keys []softwire.Key) error {
 		delete(p.doubtful, key)
 		delete(p.unconfirmed, key)
 		p.totals.ended(why.kind)
-		p.notify(Notice{Kind: why.kind, Lease: l, Reason: why.reason})
+		p.notify(Notice{Kind: why.kind, Lease: l, Reason: why.reason, Attributes: had[key]})
 	}
 	return nil
 }

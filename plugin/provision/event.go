@@ -3,6 +3,7 @@ package provision
 import (
 	"time"
 
+	"github.com/lwaftr/lw4o6/plugin/lease"
 	"github.com/lwaftr/lw4o6/plugin/store/history"
 )
 
@@ -12,7 +13,7 @@ func event(kind history.Kind, l Lease, now time.Time, reason string) ([]byte, er
 		Time: now, Kind: kind, Key: l.Key(),
 		Holder: history.Holder{
 			Subscriber: l.Subscriber, B4: l.Softwire.B4, BR: l.Softwire.BR,
-			Pool: l.Pool, Mechanism: l.Mechanism, Attributes: l.Attributes,
+			Pool: l.Pool, Mechanism: l.Mechanism, Attributes: l.Attributes.Without(lease.Contact),
 		},
 		Start:  l.Start,
 		Reason: reason[:min(len(reason), history.MaxText)],

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"sync"
 	"time"
@@ -134,6 +135,9 @@ func (p *Provisioner) Subscriber(addr netip.Addr) []Lease { return p.book.Subscr
 // BRs lists the BR addresses that leases and softwires of the configuration use,
 // each once.
 func (p *Provisioner) BRs() []netip.Addr { return p.book.BRs() }
+
+// All yields all leases, see lease.Book.
+func (p *Provisioner) All() iter.Seq[Lease] { return p.book.All() }
 
 // List returns the n leases with the least keys behind after that match, see
 // lease.Book.

@@ -1,6 +1,9 @@
 package provision
 
-import "github.com/lwaftr/lw4o6/plugin/store/history"
+import (
+	"github.com/lwaftr/lw4o6/plugin/lease"
+	"github.com/lwaftr/lw4o6/plugin/store/history"
+)
 
 // Notice says what has become of a lease.
 type Notice struct {
@@ -10,6 +13,8 @@ type Notice struct {
 	Lease  Lease // as it is after that
 	From   Lease
 	Reason string
+	// Attributes are those that a lease had which has ended.
+	Attributes lease.Attributes
 }
 
 // Watch is a subscription to notices.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
@@ -96,7 +97,7 @@ func restore(ctx context.Context, path string, r io.Reader, s schema) (err error
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := renumber(f.Name(), s); err != nil {
+	if err := renew(f.Name(), s); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
@@ -170,9 +171,22 @@ func (t *tail) check() error {
 	return nil
 }
 
-// renumber checks a file and sees to it that events get numbers that none had
-// before, although the file does not know of those after the backup.
-func renumber(path string, s schema) error {
+// Restored is when the store was put in place from a backup, so that what came
+// between is lost; zero if it never was.
+func (s *Store) Restored() (at time.Time, err error) {
+	err = s.view(func(tx *bbolt.Tx) error {
+		c, err := contentOf(tx)
+		if err == nil {
+			at, err = c.restored()
+		}
+		return err
+	})
+	return at, err
+}
+
+// renew checks a file and notes that it is a backup. Events get numbers that none
+// had before, although the file does not know of those after the backup.
+func renew(path string, s schema) error {
 	f, _, err := openFile(path, s)
 	if err != nil {
 		return err
@@ -183,6 +197,9 @@ func renumber(path string, s schema) error {
 			return err
 		}
 		c.totals.last = max(c.totals.last, numberNow())
+		if err := c.markRestored(time.Now()); err != nil {
+			return err
+		}
 		return c.finish()
 	})
 	return errors.Join(err, f.db.Close())

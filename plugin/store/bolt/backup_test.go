@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/lease"
 	"github.com/lwaftr/lw4o6/plugin/store"
@@ -52,6 +53,9 @@ func TestBackupRestore(t *testing.T) {
 			s := mustOpen(t, path)
 			defer s.Close()
 			checkLeases(t, s, want)
+			if at, err := s.Restored(); err != nil || time.Since(at) > time.Minute {
+				t.Errorf("restored %s, %v", at, err)
+			}
 			if got := collected(t, s, "clock"); len(got) != 4 {
 				t.Errorf("values: %v", got)
 			}
@@ -75,6 +79,9 @@ func TestRestoreNumbers(t *testing.T) {
 	var last uint64
 	for range 3 {
 		s := mustOpen(t, path)
+		if at, err := s.Restored(); err != nil || at.IsZero() != (last == 0) {
+			t.Errorf("restored %s, %v", at, err)
+		}
 		stop := run(t, s)
 		commit(t, s, store.Batch{Events: [][]byte{[]byte("new")}})
 		events, err := s.Events(t.Context(), 0, 1000)

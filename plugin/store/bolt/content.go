@@ -32,6 +32,9 @@ const (
 	magic     = "lw4o6 store"
 	keySchema = "schema" // the number of the schema, 4 bytes
 	keyTotals = "totals" // totals
+	// keyRestored is there if the file was a backup: when it was put in place, in
+	// seconds since 1970, 8 bytes.
+	keyRestored = "restored"
 )
 
 // sumSize is the length of the checksum that ends every record.
@@ -177,6 +180,22 @@ func (c *content) dropEvents(upTo uint64) error {
 			return err
 		}
 	}
+}
+
+// markRestored notes when a backup was put in place.
+func (c *content) markRestored(at time.Time) error {
+	return c.about.Put([]byte(keyRestored), binary.BigEndian.AppendUint64(nil, uint64(at.Unix())))
+}
+
+// restored is when that was; zero if never. The error wraps store.ErrCorrupt.
+func (c *content) restored() (time.Time, error) {
+	switch b := c.about.Get([]byte(keyRestored)); len(b) {
+	case 0:
+		return time.Time{}, nil
+	case 8:
+		return time.Unix(int64(binary.BigEndian.Uint64(b)), 0), nil
+	}
+	return time.Time{}, fmt.Errorf("%w: when it was restored is not well-formed", store.ErrCorrupt)
 }
 
 // finish writes the totals.
