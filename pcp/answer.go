@@ -13,29 +13,26 @@ import (
 type Server struct {
 	config Config
 	grants Grants
-	epoch  func(now time.Time) uint32
+	epoch  *Epoch
 	now    func() time.Time
 	moves  moves
 	counts counts
 
-	contacts contacts
 	// slots has a token for each request that waits for Grants.
 	slots chan struct{}
 
 	perSource, perPrefix *limiter
 }
 
-// New returns a server of what grants has. The epoch is in seconds (RFC 6887
-// section 8.5), now is time.Now but in tests. The error is that of
-// Config.Validate.
-func New(config Config, grants Grants, epoch func(now time.Time) uint32, now func() time.Time) (*Server, error) {
+// New returns a server of what grants has. now is time.Now but in tests. The error
+// is that of Config.Validate.
+func New(config Config, grants Grants, epoch *Epoch, now func() time.Time) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
 	return &Server{
 		config: config, grants: grants, epoch: epoch, now: now,
 		moves:     moves{last: make(map[place]time.Time)},
-		contacts:  contacts{known: make(map[place]*contact)},
 		slots:     make(chan struct{}, config.MaxPending),
 		perSource: newLimiter(config.SourceRate),
 		perPrefix: newLimiter(config.PrefixRate),
@@ -53,9 +50,6 @@ func (s *Server) Answer(ctx context.Context, from Origin, payload []byte) [][]by
 // outcome is what became of a request.
 type outcome struct {
 	answers [][]byte
-	// ask is what was asked, and told the bindings that the answers tell of.
-	ask  *ask
-	told []Binding
 	// later says that it was not answered since that takes time.
 	later bool
 }
@@ -68,11 +62,10 @@ func (s *Server) answer(from Origin, payload []byte, g granter) outcome {
 	case err != nil:
 	case a.Opcode == pcpmsg.Announce:
 		// RFC 6887 section 14.1.2.
-		r := pcpmsg.Response{Opcode: pcpmsg.Announce, Epoch: s.epoch(now)}
+		r := pcpmsg.Response{Opcode: pcpmsg.Announce, Epoch: s.epoch.Of(from.LwB4, now)}
 		o.answers = [][]byte{r.Append(nil)}
 	default:
-		o.ask = a
-		o.answers, o.told, err = s.answerMap(a, now, g)
+		o.answers, err = s.answerMap(a, now, g)
 	}
 	if err == nil {
 		s.counts.answered(pcpmsg.Success)
@@ -87,31 +80,32 @@ func (s *Server) answer(from Origin, payload []byte, g granter) outcome {
 		return outcome{}
 	}
 	s.counts.answered(result)
-	return outcome{answers: [][]byte{pcpmsg.AppendError(nil, payload, result, seconds(lifetime), s.epoch(now))}}
+	return outcome{answers: [][]byte{pcpmsg.AppendError(nil, payload, result, seconds(lifetime), s.epoch.Of(from.LwB4, now))}}
 }
 
 // answerMap does what a MAP asks for.
-func (s *Server) answerMap(a *ask, now time.Time, g granter) ([][]byte, []Binding, error) {
+func (s *Server) answerMap(a *ask, now time.Time, g granter) ([][]byte, error) {
 	p, err := decide(a, s.grants.Held(a.lwb4), now)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, number := range p.released {
 		if err := g.release(a.lwb4, number); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	if a.Lifetime == 0 {
-		return [][]byte{s.deleted(a)}, nil, nil
+		return [][]byte{s.deleted(a)}, nil
 	}
 	if err := s.moves.allow(a.lwb4, p.touched, now, s.config.MoveInterval); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	bindings := p.told
 	for _, want := range p.acquired {
+		want.Contact = s.contact(a, want, len(bindings) > 0)
 		b, err := g.acquire(want)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		s.moves.note(b, p.touched, now)
 		bindings = append(bindings, b)
@@ -120,13 +114,26 @@ func (s *Server) answerMap(a *ask, now time.Time, g granter) ([][]byte, []Bindin
 	for i, b := range bindings {
 		answers[i] = s.granted(a, b, i > 0)
 	}
-	return answers, bindings, nil
+	return answers, nil
+}
+
+// contact is where a client can be told of what it asks for, as it is kept.
+func (s *Server) contact(a *ask, w Want, further bool) string {
+	if a.from.Port == 0 {
+		return ""
+	}
+	internal := a.Mapping.InternalPort
+	if further && a.set {
+		internal = firstBlock(w.Held.PortSet).First
+	}
+	var room [contactThird + addressLength]byte
+	return string(contactOf(a, internal, s.epoch.Began()).append(room[:0]))
 }
 
 // deleted is the answer to a deletion: RFC 6887 section 15.1 has the suggested
 // address and port copied, and RFC 7753 section 4.4 the whole set deleted.
 func (s *Server) deleted(a *ask) []byte {
-	r := pcpmsg.Response{Opcode: pcpmsg.Map, Epoch: s.epoch(s.now()), Body: pcpmsg.Body{Mapping: a.Mapping}}
+	r := pcpmsg.Response{Opcode: pcpmsg.Map, Epoch: s.epoch.Of(a.from.LwB4, s.now()), Body: pcpmsg.Body{Mapping: a.Mapping}}
 	r.Options = a.echo()
 	return r.Append(nil)
 }
@@ -136,10 +143,13 @@ func (s *Server) deleted(a *ask) []byte {
 func (s *Server) granted(a *ask, b Binding, further bool) []byte {
 	now := s.now()
 	r := pcpmsg.Response{
-		Opcode: pcpmsg.Map, Lifetime: seconds(remaining(b, now)), Epoch: s.epoch(now),
+		Opcode: pcpmsg.Map, Lifetime: seconds(remaining(b, now)), Epoch: s.epoch.Of(a.from.LwB4, now),
 		Body: pcpmsg.Body{Mapping: a.Mapping, Options: a.echo()},
 	}
 	r.Mapping.External = b.IPv4
+	if a.described && !b.Static {
+		r.Options = pcpmsg.Description(b.Description).Append(r.Options)
+	}
 	block := firstBlock(b.PortSet)
 	switch size := int(block.Last) - int(block.First) + 1; {
 	case a.whole():

@@ -15,11 +15,16 @@ type Origin struct {
 	// otherwise LwB4.
 	Source   netip.Addr
 	Softwire bool
+	// Port is the source port, and Server the address that was asked: the outer one
+	// in a softwire. With Port 0 the client is not told of changes.
+	Port   uint16
+	Server netip.Addr
 }
 
 // ask is a MAP request that is well-formed and allowed.
 type ask struct {
 	pcpmsg.Request
+	from Origin
 	lwb4 netip.Addr // whose mapping it is about
 	// within are the internal ports that may be mapped.
 	within portset.Range
@@ -27,6 +32,9 @@ type ask struct {
 	set           bool
 	parity        bool
 	preferFailure bool
+	// described says that there is a description, which may be empty.
+	described   bool
+	description string
 	// thirdParty and its ID are as in the request, to be returned.
 	thirdParty   netip.Addr
 	thirdPartyID pcpmsg.ThirdPartyID
@@ -60,7 +68,7 @@ func (c *Config) read(from Origin, payload []byte) (*ask, error) {
 	if r.Client != from.Source {
 		return nil, fault(pcpmsg.AddressMismatch, "the request names another source address")
 	}
-	a := &ask{Request: r, lwb4: from.LwB4, strict: !from.Softwire || c.SoftwireNonce == NonceStrict}
+	a := &ask{Request: r, from: from, lwb4: from.LwB4, strict: !from.Softwire || c.SoftwireNonce == NonceStrict}
 	switch r.Opcode {
 	case pcpmsg.Announce, pcpmsg.Map:
 	default:

@@ -33,6 +33,9 @@ type Config struct {
 	SourceRate int `yaml:"source-rate"`
 	PrefixRate int `yaml:"prefix-rate"`
 	PrefixLen  int `yaml:"prefix-len"`
+	// AnnounceRate is how many clients per second are told that state was lost, all
+	// of which then ask again within a few seconds.
+	AnnounceRate int `yaml:"announce-rate"`
 	// MaxPending is how many requests may wait for a port set at the same time;
 	// more are dropped.
 	MaxPending int `yaml:"max-pending"`
@@ -71,6 +74,7 @@ func DefaultConfig() Config {
 		SourceRate:    10,
 		PrefixRate:    50,
 		PrefixLen:     56,
+		AnnounceRate:  10_000,
 		MaxPending:    4096,
 		Patience:      10 * time.Second,
 	}
@@ -117,6 +121,9 @@ func (c Config) Validate() error {
 	}
 	if c.PrefixLen < 1 || c.PrefixLen > 128 {
 		errs = append(errs, element.Errorf("prefix-len", "%d is not a length of IPv6 prefixes: want 1 to 128", c.PrefixLen))
+	}
+	if c.AnnounceRate < 1 || c.AnnounceRate > maxRate {
+		errs = append(errs, element.Errorf("announce-rate", "%d: want 1 to %d per second", c.AnnounceRate, maxRate))
 	}
 	if c.MaxPending < 1 || c.MaxPending > maxPending {
 		errs = append(errs, element.Errorf("max-pending", "%d: want 1 to %d", c.MaxPending, maxPending))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -331,7 +332,7 @@ func TestAnnounce(t *testing.T) {
 func TestIgnoredOptions(t *testing.T) {
 	s := newScene(t, nil)
 	r := s.granted(plain, edited(softwireMap(plain, 3600), func(r *pcpmsg.Request) {
-		r.Options = pcpmsg.Description("CPE").Append(r.Options).Append(pcpmsg.Option{Code: 200, Data: []byte("x")})
+		r.Options = r.Options.Append(pcpmsg.Option{Code: 200, Data: []byte("x")})
 	}))
 	if codes := slices.Collect(func(yield func(pcpmsg.OptionCode) bool) {
 		for o := range r.Options.All() {
@@ -341,6 +342,40 @@ func TestIgnoredOptions(t *testing.T) {
 		}
 	}); !slices.Equal(codes, []pcpmsg.OptionCode{pcpmsg.CodePortSet}) {
 		t.Fatalf("options %v", codes)
+	}
+}
+
+// TestDescription: RFC 7220 section 3: it is kept, cut if it is long, returned, and
+// changed by another one only. An invalid one is ignored.
+func TestDescription(t *testing.T) {
+	s := newScene(t, nil)
+	long := strings.Repeat("x", maxDescription-1) + "é"
+	for _, test := range []struct {
+		name, sent string
+		with       bool
+		kept       string
+		returned   bool
+	}{
+		{"new", "CPE é", true, "CPE é", true},
+		{"none", "", false, "CPE é", false},
+		{"another", "router", true, "router", true},
+		{"not UTF-8", "\xff", true, "router", false},
+		{"long", long, true, long[:maxDescription-1], true},
+		{"empty", "", true, "", true},
+	} {
+		r := s.granted(plain, edited(softwireMap(plain, 3600), func(r *pcpmsg.Request) {
+			if test.with {
+				r.Options = pcpmsg.Description(test.sent).Append(r.Options)
+			}
+		}))
+		o, returned := r.Options.Find(pcpmsg.CodeDescription)
+		if got := s.grants.bindings[0].Description; got != test.kept || returned != test.returned || returned && string(o.Data) != test.kept {
+			t.Errorf("%s: kept %q, returned %q, %v", test.name, got, o.Data, returned)
+		}
+	}
+	d := s.granted(plain, edited(softwireMap(plain, 0), func(r *pcpmsg.Request) { r.Options = pcpmsg.Description("bye").Append(r.Options) }))
+	if len(d.Options) != 0 {
+		t.Errorf("a deletion returned %x", d.Options)
 	}
 }
 

@@ -47,7 +47,10 @@ func decide(a *ask, held []Binding, now time.Time) (plan, error) {
 			p.released = append(p.released, b.Number)
 		} else {
 			w := a.want(b.Number, allPorts)
-			w.Held = true
+			w.Held = &b
+			if !a.described {
+				w.Description = b.Description
+			}
 			p.acquired = append(p.acquired, w)
 		}
 	}
@@ -106,7 +109,7 @@ func (a *ask) want(number uint8, within portset.Range) Want {
 	return Want{
 		LwB4: a.lwb4, Number: number, Nonce: a.Mapping.Nonce, Within: within, Whole: a.whole(),
 		Suggested: netip.AddrPortFrom(a.Mapping.External, a.Mapping.ExternalPort),
-		Only:      a.preferFailure, Lifetime: time.Duration(a.Lifetime) * time.Second,
+		Only:      a.preferFailure, Lifetime: time.Duration(a.Lifetime) * time.Second, Description: a.description,
 	}
 }
 

@@ -47,7 +47,7 @@ func (f *fakeGrants) Extend(w Want) (Binding, bool) {
 	defer f.mu.Unlock()
 	for i := range f.bindings {
 		if b := &f.bindings[i]; !f.slow && f.err == nil && sameSubscriber(b.LwB4, w.LwB4) && b.Number == w.Number && b.LwB4 == w.LwB4 && b.Nonce == w.Nonce {
-			b.Expires = f.now().Add(w.Lifetime)
+			b.Expires, b.Contact, b.Description = f.now().Add(w.Lifetime), w.Contact, w.Description
 			return *b, true
 		}
 	}
@@ -64,10 +64,14 @@ func (f *fakeGrants) Acquire(_ context.Context, w Want) (Binding, error) {
 	for i := range f.bindings {
 		if b := &f.bindings[i]; sameSubscriber(b.LwB4, w.LwB4) && b.Number == w.Number {
 			b.LwB4, b.Nonce, b.Known, b.Expires = w.LwB4, w.Nonce, true, f.now().Add(w.Lifetime)
+			b.Contact, b.Description = w.Contact, w.Description
 			return *b, nil
 		}
 	}
-	b := Binding{Number: w.Number, LwB4: w.LwB4, IPv4: fakeIPv4, Nonce: w.Nonce, Known: true, Expires: f.now().Add(w.Lifetime)}
+	b := Binding{
+		Number: w.Number, LwB4: w.LwB4, IPv4: fakeIPv4, Nonce: w.Nonce, Known: true,
+		Expires: f.now().Add(w.Lifetime), Contact: w.Contact, Description: w.Description,
+	}
 	switch {
 	case w.Number >= f.quota:
 		return Binding{}, ErrQuota

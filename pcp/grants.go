@@ -31,8 +31,8 @@ type Want struct {
 	LwB4 netip.Addr
 	// Number tells apart the port sets of one subscriber, from 0.
 	Number uint8
-	// Held says that the subscriber has the port set of that number.
-	Held  bool
+	// Held is the port set of that number, if the subscriber has it.
+	Held  *Binding
 	Nonce pcpmsg.Nonce
 	// Within are the ports that the set has to be among, unless a whole address is
 	// asked for.
@@ -43,6 +43,11 @@ type Want struct {
 	// Only refuses, with ErrSuggestion, everything but the suggested.
 	Only     bool
 	Lifetime time.Duration
+	// Description is what the client says of it, or has said before.
+	Description string
+	// Contact is to be kept with the binding. It changes often, and may be durable
+	// some time later, or never.
+	Contact string
 }
 
 // Binding is a port set of a lwB4.
@@ -58,6 +63,9 @@ type Binding struct {
 	Nonce   pcpmsg.Nonce
 	Known   bool
 	Expires time.Time // zero is never
+	// Description and Contact are those of that request.
+	Description string
+	Contact     string
 }
 
 // The errors of Grants.

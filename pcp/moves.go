@@ -15,6 +15,8 @@ type place struct {
 	set  portset.PortSet
 }
 
+func placeOf(b Binding) place { return place{b.IPv4, b.PortSet} }
+
 // moves remembers when the tunnel address of a port set changed last. It forgets
 // what is older than the interval, and knows nothing after a restart.
 type moves struct {

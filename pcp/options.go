@@ -2,6 +2,7 @@ package pcp
 
 import (
 	"net/netip"
+	"unicode/utf8"
 
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
 	"github.com/lwaftr/lw4o6/plugin/portset"
@@ -34,14 +35,14 @@ func (c *Config) readOptions(a *ask, from Origin) error {
 }
 
 // serves says whether an option is processed. FILTER is not: a lwAFTR that
-// accepted it would have to drop what it does not allow, and cannot. DESCRIPTION
-// and PREFIX64 are ignored, as their RFCs allow.
+// accepted it would have to drop what it does not allow, and cannot. PREFIX64
+// is ignored, as its RFC allows.
 func (c *Config) serves(opcode pcpmsg.Opcode, code pcpmsg.OptionCode, from Origin) bool {
 	if opcode != pcpmsg.Map {
 		return false
 	}
 	switch code {
-	case pcpmsg.CodePortSet, pcpmsg.CodePreferFailure:
+	case pcpmsg.CodePortSet, pcpmsg.CodePreferFailure, pcpmsg.CodeDescription:
 		return true
 	case pcpmsg.CodeThirdParty, pcpmsg.CodeThirdPartyID:
 		return c.speaksForOthers(from)
@@ -57,6 +58,11 @@ func (a *ask) readOption(o pcpmsg.Option) error {
 			return err
 		}
 		return a.readPortSet(p)
+	case pcpmsg.CodeDescription:
+		// RFC 7220 section 3: an invalid one is as if it was not there.
+		if text, valid := pcpmsg.ParseDescription(o.Data); valid {
+			a.described, a.description = true, cut(string(text))
+		}
 	case pcpmsg.CodePreferFailure:
 		_, err := pcpmsg.ParsePreferFailure(o.Data)
 		a.preferFailure = true
@@ -71,6 +77,22 @@ func (a *ask) readOption(o pcpmsg.Option) error {
 		return err
 	}
 	return nil
+}
+
+// maxDescription is the most octets of a description that are kept, as many as RFC
+// 7220 section 3 wants.
+const maxDescription = 128
+
+// cut is as much of a text as is kept, in whole characters.
+func cut(text string) string {
+	if len(text) <= maxDescription {
+		return text
+	}
+	end := maxDescription
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }
 
 func (a *ask) readPortSet(p pcpmsg.PortSet) error {

@@ -39,7 +39,6 @@ type scene struct {
 func newScene(t *testing.T, edit func(*Config, *fakeGrants)) *scene {
 	t.Helper()
 	s := &scene{T: t, now: time.Unix(2_000_000, 0)}
-	began := s.now
 	s.grants = &fakeGrants{now: func() time.Time { return s.now }, quota: 1}
 	config := DefaultConfig()
 	config.ThirdParties = []netip.Prefix{netip.MustParsePrefix("2001:db8:cafe::/48")}
@@ -47,7 +46,7 @@ func newScene(t *testing.T, edit func(*Config, *fakeGrants)) *scene {
 		edit(&config, s.grants)
 	}
 	var err error
-	s.server, err = New(config, s.grants, func(now time.Time) uint32 { return 100 + uint32(now.Sub(began)/time.Second) }, func() time.Time { return s.now })
+	s.server, err = New(config, s.grants, NewEpoch(s.now.Add(-100*time.Second)), func() time.Time { return s.now })
 	if err != nil {
 		t.Fatal(err)
 	}

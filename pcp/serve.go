@@ -101,13 +101,13 @@ func (s *Server) work(ctx context.Context, t Transport) error {
 // request, or of somebody who sends too many.
 func (s *Server) admit(d datagram.Datagram) (Origin, bool) {
 	source := d.From.Addr().WithZone("")
-	from := Origin{LwB4: source, Source: source}
+	from := Origin{LwB4: source, Source: source, Port: d.From.Port(), Server: d.To.Addr()}
 	if d.OuterFrom.IsValid() {
-		from.LwB4, from.Softwire = d.OuterFrom, true
+		from.LwB4, from.Softwire, from.Server = d.OuterFrom, true, d.OuterTo
 	}
 	switch {
 	// Nobody can be answered there.
-	case d.From.Port() == 0, !unicast(source), !unicast(from.LwB4):
+	case from.Port == 0, !unicast(source), !unicast(from.LwB4):
 		return from, false
 	case s.config.speaksForOthers(from):
 		return from, true
@@ -134,9 +134,6 @@ func (s *Server) serve(ctx context.Context, to Sender, d datagram.Datagram, from
 
 // replies appends to out what a request is answered with.
 func (s *Server) replies(out []datagram.Datagram, d datagram.Datagram, o outcome) []datagram.Datagram {
-	if len(o.told) > 0 {
-		s.contacts.note(d, o.ask, o.told, s.now())
-	}
 	for _, answer := range o.answers {
 		out = append(out, d.Reply(answer))
 	}

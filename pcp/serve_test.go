@@ -11,7 +11,6 @@ import (
 
 	"github.com/lwaftr/lw4o6/pcp/datagram"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
-	"github.com/lwaftr/lw4o6/plugin/portset"
 )
 
 // wire is a Transport in memory.
@@ -70,7 +69,8 @@ func serving(t *testing.T, edit func(*Config, *fakeGrants), f func(s *scene, w *
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s, w := newScene(t, edit), newWire()
-		s.server.now = time.Now
+		s.server.now, s.grants.now = time.Now, time.Now
+		s.server.epoch = NewEpoch(time.Now().Add(-100 * time.Second))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- s.server.Run(ctx, w, 2) }()
@@ -249,7 +249,6 @@ func (g slowGrants) Acquire(ctx context.Context, w Want) (Binding, error) {
 // waits for too long is, too. Who renews does not wait for others.
 func TestOverload(t *testing.T) {
 	serving(t, func(c *Config, _ *fakeGrants) { c.MaxPending, c.Patience = 3, 5*time.Second }, func(s *scene, w *wire) {
-		s.grants.now = time.Now
 		slow := slowGrants{s.grants, make(chan struct{})}
 		s.server.grants = slow
 		for range 5 {
@@ -321,71 +320,4 @@ func FuzzAnswer(f *testing.F) {
 func softwireMapBytes(from Origin) []byte {
 	r := softwireMap(from, 3600)
 	return r.Append(nil)
-}
-
-// TestMappingUpdate: RFC 6887 section 14.2: a client is told three times of
-// another port set, or until it asks again.
-func TestMappingUpdate(t *testing.T) {
-	for _, from := range []Origin{plain, softwire} {
-		serving(t, nil, func(s *scene, w *wire) {
-			changes, ended := make(chan Change), make(chan error, 1)
-			go func() { ended <- s.server.Inform(s.Context(), changes, w) }()
-			asked := request(from, softwireMap(from, 3600))
-			ask := func() {
-				w.arrivals <- asked
-				<-w.sent
-			}
-			ask()
-			s.grants.now = time.Now
-			move := func() Binding {
-				old := s.grants.bindings[0]
-				moved := old
-				moved.PortSet, _ = portset.Of(0, 6, old.PortSet.PSID()+1)
-				moved.Expires = time.Now().Add(time.Hour)
-				s.grants.bindings[0] = moved
-				changes <- Change{From: old, To: moved}
-				return moved
-			}
-			moved := move()
-			for i, after := range []time.Duration{0, 250 * time.Millisecond, 500 * time.Millisecond} {
-				start := time.Now()
-				d := <-w.sent
-				if time.Since(start) != after {
-					s.Errorf("update %d came %s after the one before", i, time.Since(start))
-				}
-				r, err := pcpmsg.ParseResponse(d.Payload)
-				if err != nil || d.To != asked.From || d.From != asked.To || d.OuterTo != asked.OuterFrom {
-					s.Fatalf("%+v, %v", d, err)
-				}
-				set, ok := portSetOf(s.T, r)
-				if r.Mapping.Nonce != testNonce || r.Mapping.InternalPort != 1 || r.Mapping.ExternalPort != firstBlock(moved.PortSet).First || !ok || set.Size != 1024 || r.Lifetime == 0 {
-					s.Fatalf("%+v", r)
-				}
-			}
-			time.Sleep(time.Minute)
-			if len(w.sent) != 0 {
-				s.Error("a fourth one")
-			}
-			// It stops when the client has asked again.
-			move()
-			<-w.sent
-			ask()
-			time.Sleep(time.Minute)
-			if len(w.sent) != 0 {
-				s.Errorf("%d more after the client has asked", len(w.sent))
-			}
-			// What has ended is forgotten, and nobody is told twice.
-			last := s.grants.bindings[0]
-			changes <- Change{From: last}
-			changes <- Change{From: last, To: moved}
-			time.Sleep(time.Minute)
-			close(changes)
-			if err := <-ended; err != nil {
-				s.Error(err)
-			}
-			if len(w.sent) != 0 || len(s.server.contacts.known) != 0 {
-				s.Errorf("%d updates, %d contacts", len(w.sent), len(s.server.contacts.known))
-			}
-		})
-	}
 }

@@ -32,7 +32,7 @@ type atOnce struct{ grants Grants }
 var errLater = errors.New("this takes time")
 
 func (a atOnce) acquire(want Want) (Binding, error) {
-	if want.Held {
+	if want.Held != nil {
 		if b, ok := a.grants.Extend(want); ok {
 			return b, nil
 		}

@@ -2,13 +2,11 @@ package plugin
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,8 +16,7 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/lease"
 	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/provision"
-	"github.com/lwaftr/lw4o6/plugin/store"
-	"github.com/lwaftr/lw4o6/plugin/store/bolt"
+	"github.com/lwaftr/lw4o6/plugin/store/history"
 )
 
 // servesPCP reports what is wrong with PCP in c as a whole.
@@ -60,12 +57,12 @@ func (p *Plugin) startPCP(ctx context.Context, r *runner, run *running) error {
 	if !p.config.PCP.Enabled {
 		return nil
 	}
-	epoch, err := pcpEpoch(ctx, run.store, p.now())
-	if err != nil {
+	var err error
+	if run.epoch, err = loadPCPEpoch(ctx, run.store, p.now); err != nil {
 		return fmt.Errorf("the epoch of PCP: %w", err)
 	}
 	grants := pcpGrants{leases: run.leases, pools: p.pools, now: p.now}
-	server, err := pcp.New(p.config.PCP, grants, epoch, p.now)
+	server, err := pcp.New(p.config.PCP, grants, run.epoch.Epoch, p.now)
 	if err != nil {
 		return &ConfigError{element.At("pcp", err)}
 	}
@@ -77,8 +74,12 @@ func (p *Plugin) startPCP(ctx context.Context, r *runner, run *running) error {
 	r.closing(transports.close)
 	transports.serve(ctx, r, server)
 	r.run(ctx, "pcp updates", func(ctx context.Context) error { return p.informPCP(ctx, run.leases, server, transports) })
+	r.run(ctx, "pcp announcements", func(ctx context.Context) error { return p.announcePCP(ctx, run, server, transports) })
 	return nil
 }
+
+// ErrNoPCP reports a router that does not serve PCP.
+var ErrNoPCP = errors.New("PCP is not served: set pcp.enabled in the configuration")
 
 // noticeBacklog is how many changes of leases may wait until clients are told.
 const noticeBacklog = 4096
@@ -91,7 +92,7 @@ func (p *Plugin) informPCP(ctx context.Context, leases *provision.Provisioner, s
 		group, inner := errgroup.WithContext(ctx)
 		group.Go(func() error {
 			defer close(changes)
-			pcpChanges(inner, watch.Notices(), changes)
+			pcpChanges(inner, leases, watch.Notices(), changes)
 			return nil
 		})
 		group.Go(func() error { return server.Inform(inner, changes, to) })
@@ -100,78 +101,65 @@ func (p *Plugin) informPCP(ctx context.Context, leases *provision.Provisioner, s
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
-		p.log.WithField("part", "pcp").Warn("too many leases changed at once; some clients learn of it when they renew")
+		p.log.WithField("part", "pcp").Warn("many leases changed at once; looking for those that moved")
 	}
 }
 
-// pcpChanges hands on what notices say about PCP, until there are none any more.
-func pcpChanges(ctx context.Context, notices <-chan provision.Notice, changes chan<- pcp.Change) {
+// pcpChanges hands on what clients do not know yet of moves before it, and what
+// notices say about PCP, until there are none any more.
+func pcpChanges(ctx context.Context, leases *provision.Provisioner, notices <-chan provision.Notice, changes chan<- pcp.Change) {
+	hand := func(c pcp.Change) bool {
+		select {
+		case changes <- c:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	for from := range leases.All() {
+		if from.State != lease.Bound || !from.Moved || from.Mechanism != pool.PCP {
+			continue
+		}
+		for _, l := range leases.Subscriber(from.Softwire.B4) {
+			if l.State == lease.Bound && !l.Moved && l.Number == from.Number && !hand(pcp.Change{From: pcpBinding(from), To: pcpBinding(l)}) {
+				return
+			}
+		}
+	}
 	for {
-		var c pcp.Change
 		select {
 		case n, ok := <-notices:
-			switch {
-			case !ok:
+			if !ok {
 				return
-			case n.Lease.Mechanism != pool.PCP:
-				continue
-			case n.From.State != 0:
-				c = pcp.Change{From: pcpBinding(n.From), To: pcpBinding(n.Lease)}
-			case n.Lease.State != lease.Bound:
-				c = pcp.Change{From: pcpBinding(n.Lease)}
-			default:
-				continue
+			}
+			if c, ok := pcpChange(n); ok && !hand(c) {
+				return
 			}
 		case <-ctx.Done():
 			return
 		}
-		select {
-		case changes <- c:
-		case <-ctx.Done():
-			return
-		}
 	}
+}
+
+// pcpChange is what a client does not know that a notice tells of; not ok if there
+// is nothing. That its lease has expired, and what it did itself, it knows.
+func pcpChange(n provision.Notice) (c pcp.Change, ok bool) {
+	switch {
+	case n.Lease.Mechanism != pool.PCP:
+	case n.From.State != 0:
+		return pcp.Change{From: pcpBinding(n.From), To: pcpBinding(n.Lease)}, true
+	case n.Kind == history.Removed:
+		had := n.Lease
+		had.Attributes = n.Attributes
+		return pcp.Change{From: pcpBinding(had)}, true
+	}
+	return pcp.Change{}, false
 }
 
 // pools are those of the configuration and those that were added.
 func (p *Plugin) pools() pool.Pools {
 	c, added := p.wanted()
 	return c.with(added).Pools
-}
-
-// pcpState is the collection of the store with what PCP has to remember besides
-// leases, and epochKey the key of the time that its epoch counts from: when the
-// store was new. A store that is lost takes the leases and the epoch with it,
-// which is how clients learn of it (RFC 6887 section 8.5).
-const (
-	pcpState = "pcp"
-	epochKey = "epoch"
-)
-
-// pcpEpoch returns the epoch time as a function of the time. Once it is known it
-// counts seconds that really pass, whatever becomes of the time of day.
-func pcpEpoch(ctx context.Context, st *bolt.Store, now time.Time) (func(time.Time) uint32, error) {
-	began := now.Unix()
-	found := false
-	for v, err := range st.Values(ctx, pcpState) {
-		if err != nil {
-			return nil, err
-		}
-		if v.Key == epochKey {
-			if len(v.Data) != 8 {
-				return nil, fmt.Errorf("%w: %d octets", store.ErrCorrupt, len(v.Data))
-			}
-			began, found = int64(binary.BigEndian.Uint64(v.Data)), true
-		}
-	}
-	if !found {
-		data := binary.BigEndian.AppendUint64(nil, uint64(began))
-		if err := st.Commit(ctx, store.Batch{Values: []store.Value{{Collection: pcpState, Key: epochKey, Data: data}}}); err != nil {
-			return nil, err
-		}
-	}
-	start := max(now.Unix()-began, 0)
-	return func(at time.Time) uint32 { return uint32(start + int64(at.Sub(now)/time.Second)) }, nil
 }
 
 // pcpEvents are the counters of the PCP server: one for each result that it has

@@ -1,12 +1,9 @@
 package plugin
 
 import (
-	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +17,6 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/pool"
-	"github.com/lwaftr/lw4o6/plugin/store/bolt"
 )
 
 // pcpConfig is leaseConfig with a PCP server.
@@ -295,85 +291,6 @@ func TestPCPSocket(t *testing.T) {
 	if err := other.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "pcp.listen[0]: PCP on lo: ") {
 		t.Errorf("served twice: %v", err)
 	}
-}
-
-// TestPCPEpoch: RFC 6887 section 8.5: it counts on over restarts, and begins anew
-// with a new store.
-func TestPCPEpoch(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "leases.db")
-	start := time.Unix(2_000_000_000, 0)
-	epochAt := func(path string, now time.Time) (func(time.Time) uint32, error) {
-		st, err := bolt.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer st.Close()
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- st.Run(ctx) }()
-		defer func() { cancel(); <-ended }()
-		return pcpEpoch(ctx, st, now)
-	}
-	for _, tt := range []struct {
-		name string
-		path string
-		now  time.Time
-		want uint32
-	}{
-		{"new", path, start, 0},
-		{"restarted", path, start.Add(time.Hour), 3600},
-		{"the time of day was set back", path, start.Add(-time.Hour), 0},
-		{"another store", path + "2", start.Add(time.Hour), 0},
-	} {
-		epoch, err := epochAt(tt.path, tt.now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := epoch(tt.now); got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
-		}
-		if got := epoch(tt.now.Add(90 * time.Second)); got != tt.want+90 {
-			t.Errorf("%s: %d after 90 s, want %d", tt.name, got, tt.want+90)
-		}
-	}
-}
-
-// TestPCPUpdate: a lwB4 whose lease an operator moves is told (RFC 6887 section
-// 14.2), and the old lease ends when it asks for the new one.
-func TestPCPUpdate(t *testing.T) {
-	c, dp := pcpConfig(testFolder(t)), newTestDataplane()
-	p, stop := runWith(t, c, dp)
-	defer stop()
-	b := newLwB4(t, dp, "2001:db8:1::b4")
-	first := b.granted()
-	leases, err := p.Leases()
-	if err != nil {
-		t.Fatal(err)
-	}
-	old := leases.Subscriber(b.address)[0]
-	before := len(dp.Injected())
-	moved, err := leases.Move(t.Context(), old.Key(), lessee(b.address.String()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.awaitPacket(before)
-	d, err := datagram.Parse(dp.Injected()[before].Packet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := pcpmsg.ParseResponse(d.Payload)
-	if err != nil || !b.want.Matches(&r) || r.Mapping.ExternalPort == first.Mapping.ExternalPort || r.Mapping.External != moved.Softwire.IPv4 {
-		t.Fatalf("told %+v, %v; the lease is %+v", r, err, moved)
-	}
-	if again := b.granted(); again.Mapping != r.Mapping {
-		t.Fatalf("asked again: %+v", again)
-	}
-	eventually(t, p, func() error {
-		if _, there := dp.Held()[old.Key()]; there {
-			return errors.New("the old one is still there")
-		}
-		return nil
-	})
 }
 
 func TestPCPEvents(t *testing.T) {

@@ -51,6 +51,8 @@ func pcpBinding(l provision.Lease) pcp.Binding {
 	}
 	nonce, _ := l.Attributes.Get(lease.Nonce)
 	b.Known = copy(b.Nonce[:], nonce) == len(b.Nonce)
+	b.Description, _ = l.Attributes.Get(lease.Comment)
+	b.Contact, _ = l.Attributes.Get(lease.Contact)
 	return b
 }
 
@@ -70,7 +72,7 @@ func (g pcpGrants) Acquire(ctx context.Context, want pcp.Want) (pcp.Binding, err
 	if err != nil {
 		return pcp.Binding{}, err
 	}
-	if want.Held {
+	if want.Held != nil {
 		l, err := g.leases.Acquire(ctx, q)
 		return pcpBinding(l), pcpError(err)
 	}
@@ -87,6 +89,12 @@ func (g pcpGrants) Acquire(ctx context.Context, want pcp.Want) (pcp.Binding, err
 // leaseRequest is what both a new and a known subscriber ask for.
 func leaseRequest(want pcp.Want) (provision.Request, error) {
 	attributes, err := lease.Attributes("").With(lease.Nonce, string(want.Nonce[:]))
+	if err == nil && want.Description != "" {
+		attributes, err = attributes.With(lease.Comment, want.Description)
+	}
+	if err == nil && want.Contact != "" {
+		attributes, err = attributes.With(lease.Contact, want.Contact)
+	}
 	return provision.Request{
 		B4: want.LwB4, Mechanism: pool.PCP, Number: want.Number, Lifetime: want.Lifetime, Attributes: attributes,
 	}, err

@@ -73,6 +73,7 @@ type running struct {
 	leases  *provision.Provisioner // nil without a store
 	history *history.Log           // the same
 	pcp     *pcp.Server            // nil if it is not enabled
+	epoch   *pcpEpoch              // the same
 	scrapes http.Handler           // of metrics
 	since   time.Time
 }

@@ -104,6 +104,9 @@ func (p *Plugin) view(run *running) control.Router {
 	if run.leases != nil {
 		router.Lending = &control.Lending{Leases: run.leases, Pools: p, Backup: run.store}
 	}
+	if run.pcp != nil {
+		router.PCP = p
+	}
 	return router
 }
 

@@ -126,6 +126,25 @@ func newReload() *cobra.Command {
 	return cmd
 }
 
+func newPCPReset() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "pcp-reset",
+		Short: "have all PCP clients ask for their port sets again",
+		Long: "Pcp-reset begins a new epoch (RFC 6887 section 8.5): the running router tells all PCP clients\n" +
+			"that it knows, pcp.announce-rate per second, and each asks for its port set again within a few\n" +
+			"seconds. It gets the one that it has. It does not wait for the end, and a router that restarts\n" +
+			"meanwhile goes on.",
+		Example: "  lwaftr pcp-reset",
+		Args:    cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command) error {
+			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error { return c.ResetPCP(ctx) })
+		}),
+	}
+	t.flags(cmd, 30*time.Second)
+	return cmd
+}
+
 func newResync() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{

@@ -61,6 +61,12 @@ func (s *Server) Handler() http.Handler {
 		}
 		return result, nil
 	})
+	handle(http.MethodPost, api.PathPCPReset, nil, func(r *http.Request, _ url.Values) (any, error) {
+		if s.router.PCP == nil {
+			return nil, &api.Error{Status: http.StatusNotImplemented, Message: "this router does not serve PCP: pcp.enabled is false in its configuration"}
+		}
+		return struct{}{}, leaseError(s.router.PCP.ResetPCP(r.Context()))
+	})
 	s.handleLending(mux, handle)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, &api.Error{Status: http.StatusNotFound, Message: fmt.Sprintf("there is no %.200q", r.URL.Path)})

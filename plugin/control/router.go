@@ -32,6 +32,13 @@ type Router struct {
 	Metrics  http.Handler // answers scrapes
 	// Lending is nil in a router that lends no port sets.
 	Lending *Lending
+	// PCP is nil in a router that does not serve it.
+	PCP PCPResetter
+}
+
+// PCPResetter has all PCP clients ask for their port sets again.
+type PCPResetter interface {
+	ResetPCP(ctx context.Context) error
 }
 
 // Statuser describes the router.

@@ -32,12 +32,13 @@ type fakeRouter struct {
 	troubled []string // what is wrong
 	problems map[softwire.Key]string
 	resynced int
+	reset    int // epochs of PCP
 	lending  *Lending
 	past     *history.Log // nil for none
 }
 
 func (f *fakeRouter) router() Router {
-	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, History: f, Lending: f.lending,
+	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, History: f, Lending: f.lending, PCP: f,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "up 1") })}
 }
 
@@ -74,6 +75,11 @@ func (f *fakeRouter) Reload(context.Context) (api.ReloadResult, error) {
 }
 
 func (f *fakeRouter) Resync() { f.resynced++ }
+
+func (f *fakeRouter) ResetPCP(context.Context) error {
+	f.reset++
+	return f.err
+}
 
 func (f *fakeRouter) View(context.Context) (*history.View, error) {
 	if f.past == nil {

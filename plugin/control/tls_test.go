@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/provision"
 )
 
 // authority issues certificates for tests.
@@ -219,5 +220,12 @@ func TestReadyAndResync(t *testing.T) {
 	}
 	if err := c.Resync(t.Context()); err != nil || f.resynced != 1 {
 		t.Errorf("Resync: %v, %d times", err, f.resynced)
+	}
+	if err := c.ResetPCP(t.Context()); err != nil || f.reset != 1 {
+		t.Errorf("ResetPCP: %v, %d times", err, f.reset)
+	}
+	f.err = provision.ErrStorage
+	if err := c.ResetPCP(t.Context()); !errors.As(err, &e) || e.Code != api.CodeStorage {
+		t.Errorf("ResetPCP without a disk: %v", err)
 	}
 }

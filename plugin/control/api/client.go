@@ -88,6 +88,13 @@ func (c *Client) Resync(ctx context.Context) error {
 	return err
 }
 
+// ResetPCP begins a new epoch of PCP: all clients are told, and ask for their port
+// sets again. It does not wait for that.
+func (c *Client) ResetPCP(ctx context.Context) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, PathPCPReset, nil)
+	return err
+}
+
 // AddPool adds a pool while the router runs. It stays over restarts, until it is
 // removed.
 func (c *Client) AddPool(ctx context.Context, r PoolRequest) error {

@@ -16,6 +16,7 @@
 //	POST /v1/trace      TraceRequest -> Trace
 //	POST /v1/reload     ReloadResult
 //	POST /v1/resync     {}: reads the data plane back and mends it
+//	POST /v1/pcp/reset  {}: has all PCP clients ask for their port sets again
 //
 // A router that lends port sets has besides
 //

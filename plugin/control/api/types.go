@@ -23,6 +23,7 @@ const (
 	PathHistory   = "/v1/history"
 	PathReload    = "/v1/reload"
 	PathResync    = "/v1/resync"
+	PathPCPReset  = "/v1/pcp/reset"
 
 	PathGoroutines = "/v1/goroutines"
 
