@@ -292,32 +292,3 @@ func TestRunFails(t *testing.T) {
 		}
 	})
 }
-
-// FuzzAnswer: whatever is asked, the answer is a response that is no longer than
-// the request, but for the least length, and an error changes nothing.
-func FuzzAnswer(f *testing.F) {
-	f.Add(true, softwireMapBytes(softwire))
-	f.Add(false, softwireMapBytes(plain))
-	f.Add(false, []byte{0, 0})
-	f.Fuzz(func(t *testing.T, inSoftwire bool, payload []byte) {
-		// Without limits a server takes little memory.
-		s := newScene(t, func(c *Config, _ *fakeGrants) { c.SourceRate, c.PrefixRate = 0, 0 })
-		from := plain
-		if inSoftwire {
-			from = softwire
-		}
-		for _, b := range s.server.Answer(t.Context(), from, payload) {
-			if len(b) > max(len(payload)+3, pcpmsg.HeaderLength) || len(b) > pcpmsg.MaxLength || len(b)%4 != 0 || b[0] != pcpmsg.Version || b[1]&0x80 == 0 {
-				t.Fatalf("%x is answered %x", payload, b)
-			}
-			if b[3] != 0 && s.grants.acquired+s.grants.released > 0 && len(s.grants.bindings) > 0 {
-				t.Fatalf("%x is answered %x, and changed something", payload, b)
-			}
-		}
-	})
-}
-
-func softwireMapBytes(from Origin) []byte {
-	r := softwireMap(from, 3600)
-	return r.Append(nil)
-}

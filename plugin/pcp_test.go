@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,8 +172,10 @@ func TestPCPGrants(t *testing.T) {
 		t.Errorf("few: %+v", r)
 	}
 	b = subscriber("4")
-	b.want.InternalPort, b.want.Ports = 50000, 100
-	b.refused(pcpmsg.NoResources) // what is at hand lies elsewhere
+	b.want.InternalPort, b.want.Ports = 50000, 120
+	if r := b.granted(); set(r) != 64 || r.Mapping.ExternalPort != 50048 {
+		t.Errorf("few, where nothing was given yet: %+v", r)
+	}
 	b = subscriber("5")
 	b.want.InternalPort, b.want.Ports = 50000, 50
 	b.refused(pcpmsg.NoResources) // less than any set has
@@ -192,6 +195,75 @@ func TestPCPGrants(t *testing.T) {
 	b.refused(pcpmsg.NoResources) // both are given
 	b = newLwB4(t, dp, "2001:db8:ffff::1")
 	b.refused(pcpmsg.NotAuthorized) // the BR address itself
+}
+
+// TestPCPQuota: RFC 7753 section 6.1: a subscriber gets as many port sets as its
+// pool allows, on one address, by asking for the ports on either side of what it
+// has. Section 4.4.1: who asks for all ports extends all of them.
+func TestPCPQuota(t *testing.T) {
+	c, dp := pcpConfig(testFolder(t)), newTestDataplane()
+	c.Pools[0].Quota = 3
+	_, stop := runWith(t, c, dp)
+	defer stop()
+	b := newLwB4(t, dp, "2001:db8:1::b4")
+	b.want.Suggested = netip.MustParseAddrPort("192.0.2.9:32768")
+	first := b.granted()
+	if first.Mapping.ExternalPort != 32768 {
+		t.Fatalf("%+v", first)
+	}
+	b.want.Suggested = netip.AddrPort{}
+	either := func(internal, ports uint16) pcpmsg.Response {
+		b.want.InternalPort, b.want.Ports = internal, ports
+		return b.ask()
+	}
+	above, below := either(33792, 65535-33792), either(1, 32767)
+	for name, r := range map[string]pcpmsg.Response{"above": above, "below": below} {
+		if r.Result != pcpmsg.Success || r.Mapping.External != first.Mapping.External {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if above.Mapping.ExternalPort < 33792 || below.Mapping.ExternalPort > 31744 || len(dp.Held()) != 5 {
+		t.Errorf("above %d, below %d, %d in the data plane", above.Mapping.ExternalPort, below.Mapping.ExternalPort, len(dp.Held()))
+	}
+	if r := either(40000, 20000); r.Result != pcpmsg.UserExQuota {
+		t.Errorf("a fourth one: %s", r.Result)
+	}
+
+	before := len(dp.Injected())
+	either(1, pcpmsg.AllPorts)
+	for len(dp.Injected()) < before+3 {
+		b.awaitPacket(len(dp.Injected()))
+	}
+	var ports []uint16
+	for _, packet := range dp.Injected()[before:] {
+		d, err := datagram.Parse(packet.Packet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := pcpmsg.ParseResponse(d.Payload)
+		if err != nil || r.Result != pcpmsg.Success || r.Lifetime < 3599 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		ports = append(ports, r.Mapping.ExternalPort)
+	}
+	slices.Sort(ports)
+	if want := []uint16{below.Mapping.ExternalPort, 32768, above.Mapping.ExternalPort}; !slices.Equal(ports, want) {
+		t.Errorf("extended %d, want %d", ports, want)
+	}
+
+	// One of them goes alone.
+	d := datagram.Datagram{
+		From: netip.AddrPortFrom(b.address, 40000), To: netip.MustParseAddrPort("[2001:db8:ffff::1]:5351"),
+	}
+	b.want.InternalPort, b.want.Ports = above.Mapping.ExternalPort, 1024
+	d.Payload = b.want.AppendRequest(nil, b.address)
+	clear(d.Payload[4:8]) // the lifetime
+	before = len(dp.Injected())
+	dp.Divert(dataplane.Exception{Side: dataplane.SideIPv6, Reason: dataplane.ReasonPCP, Packet: d.Packet()})
+	b.awaitPacket(before)
+	if len(dp.Held()) != 4 {
+		t.Errorf("%d in the data plane", len(dp.Held()))
+	}
 }
 
 func TestPCPNotLent(t *testing.T) {

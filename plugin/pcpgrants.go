@@ -131,19 +131,23 @@ func (g pcpGrants) candidates(want pcp.Want) (candidates []portset.Params, err e
 func (g pcpGrants) acquireFrom(ctx context.Context, q provision.Request, want pcp.Want, params portset.Params) (pcp.Binding, error) {
 	q.Ports = params.SetSize()
 	q.Want = suggested(want, params)
-	l, err := g.leases.Offer(q)
-	if err == nil {
-		err = suits(want, l)
+	if !params.Whole() {
+		q.Within = want.Within
 	}
+	if want.Only {
+		if l, err := g.leases.Offer(q); err != nil {
+			return pcp.Binding{}, pcpError(err)
+		} else if !isSuggested(want, l) {
+			return pcp.Binding{}, pcp.ErrSuggestion
+		}
+	}
+	l, err := g.leases.Acquire(ctx, q)
 	if err != nil {
 		return pcp.Binding{}, pcpError(err)
 	}
-	if l, err = g.leases.Acquire(ctx, q); err != nil {
-		return pcp.Binding{}, pcpError(err)
-	}
 	// Somebody else may have got what was offered.
-	if err := suits(want, l); err != nil {
-		return pcp.Binding{}, errors.Join(err, g.Release(ctx, want.LwB4, want.Number))
+	if want.Only && !isSuggested(want, l) {
+		return pcp.Binding{}, errors.Join(pcp.ErrSuggestion, g.Release(ctx, want.LwB4, want.Number))
 	}
 	return pcpBinding(l), nil
 }
@@ -160,21 +164,8 @@ func suggested(want pcp.Want, params portset.Params) softwire.Key {
 	return key
 }
 
-// suits says whether a lease is what was wanted.
-func suits(want pcp.Want, l provision.Lease) error {
-	set := l.Softwire.PortSet
-	if want.Only && (l.Softwire.IPv4 != want.Suggested.Addr() || !set.Contains(want.Suggested.Port())) {
-		return pcp.ErrSuggestion
-	}
-	if set.Whole() {
-		return nil
-	}
-	for block := range set.Ranges() {
-		if block.First < want.Within.First || block.Last > want.Within.Last {
-			return fmt.Errorf("%w: %s is at hand", pcp.ErrRange, block)
-		}
-	}
-	return nil
+func isSuggested(want pcp.Want, l provision.Lease) bool {
+	return l.Softwire.IPv4 == want.Suggested.Addr() && l.Softwire.PortSet.Contains(want.Suggested.Port())
 }
 
 // Release is as pcp.Grants.Release.

@@ -21,7 +21,7 @@ var (
 // and every row that says that a demand is met names one.
 func TestConformance(t *testing.T) {
 	tests := make(map[string]bool)
-	for _, folder := range []string{"pcp/pcpmsg", "pcp/client", "pcp/udp", "pcp", "plugin", "plugin/pool", "integration/e2e"} {
+	for _, folder := range []string{"pcp/pcpmsg", "pcp/client", "pcp/udp", "pcp", "plugin", "plugin/pool", "plugin/lease", "integration/e2e"} {
 		pkg := path.Base(folder)
 		files, err := filepath.Glob(filepath.Join("..", "..", folder, "*_test.go"))
 		if err != nil {

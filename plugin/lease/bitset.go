@@ -52,14 +52,22 @@ func (s *bitset) remove(n int) {
 	}
 }
 
-// first is the least number.
-func (s *bitset) first() (int, bool) {
-	if s.count == 0 {
-		return 0, false
+// next is the least number from n on.
+func (s *bitset) next(n int) (int, bool) {
+	for level := 0; level < len(s.levels) && n/64 < len(s.levels[level]); level++ {
+		if rest := s.levels[level][n/64] >> (n % 64); rest != 0 {
+			return s.leastBelow(level, n+bits.TrailingZeros64(rest)), true
+		}
+		n = n/64 + 1
 	}
-	n := 0
-	for i := len(s.levels) - 1; i >= 0; i-- {
-		n = n*64 + bits.TrailingZeros64(s.levels[i][n])
+	return 0, false
+}
+
+// leastBelow is the least number below bit n of a level.
+func (s *bitset) leastBelow(level, n int) int {
+	for level > 0 {
+		level--
+		n = n*64 + bits.TrailingZeros64(s.levels[level][n])
 	}
-	return n, true
+	return n
 }

@@ -81,7 +81,7 @@ func (b *Book) remembered(q Request, candidates []*stock) (pick, bool) {
 	var found pick
 	b.ofSubscriber(q.Subscriber, func(r ref, rec *record) {
 		st := b.pools[rec.pool]
-		if rec.state != Resting || rec.number != q.Number || !st.fits(rec) {
+		if rec.state != Resting || rec.number != q.Number || !st.fits(rec) || !st.within(q.Within).has(rec.psid) {
 			return
 		}
 		if rec.flags.has(reserved) {
@@ -125,27 +125,27 @@ func (b *Book) home(q Request, st *stock) (ip uint32, ok bool) {
 
 // pickFrom finds a port set of a pool that anybody may have.
 func (b *Book) pickFrom(st *stock, q Request, now instant) (pick, bool) {
+	among := st.within(q.Within)
 	if ip, ok := b.home(q, st); ok {
-		return b.pickOn(st, ip, now)
+		return b.pickOn(st, ip, among, now)
 	}
 	if want := q.Want; want.IPv4.Is4() {
 		if _, ok := find(st.spans, ip4(want.IPv4)); ok {
-			if want.PortSet.Params() == st.params {
+			if want.PortSet.Params() == st.params && among.has(want.PortSet.PSID()) {
 				if p, ok := b.available(st, ip4(want.IPv4), want.PortSet.PSID(), now); ok {
 					return p, true
 				}
 			}
-			if p, ok := b.pickOn(st, ip4(want.IPv4), now); ok {
+			if p, ok := b.pickOn(st, ip4(want.IPv4), among, now); ok {
 				return p, true
 			}
 		}
 	}
-	if slot, ok := st.fresh.first(); ok {
-		ip, psid := st.place(slot)
+	if ip, psid, ok := st.firstFresh(among); ok {
 		return pick{st: st, ip: ip, psid: psid}, true
 	}
-	if len(st.resting.items) > 0 && st.resting.items[0].when <= now {
-		return b.pickOf(st.resting.items[0].r), true
+	if r, ok := b.firstRested(st, among, now); ok {
+		return b.pickOf(r), true
 	}
 	return pick{}, false
 }
@@ -164,9 +164,9 @@ func (b *Book) available(st *stock, ip uint32, psid uint16, now instant) (pick, 
 }
 
 // pickOn is pickFrom for one address. It looks at each port set of it.
-func (b *Book) pickOn(st *stock, ip uint32, now instant) (pick, bool) {
+func (b *Book) pickOn(st *stock, ip uint32, among psids, now instant) (pick, bool) {
 	var best pick
-	for psid := range st.params.Sets() {
+	for psid := among.first; psid <= among.last; psid++ {
 		p, ok := b.available(st, ip, uint16(psid), now)
 		switch {
 		case !ok:

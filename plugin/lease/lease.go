@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/portset"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
@@ -92,6 +93,9 @@ type Request struct {
 	// Want is the port set that is preferred, or with a zero PortSet and Ports
 	// other than 65536 the address. A wish only.
 	Want softwire.Key
+	// Within are the ports that a port set to be chosen has to be among; the zero
+	// value is all. The search for one that was used before is not exhaustive.
+	Within portset.Range
 	// Lifetime is clamped to what the pool allows; 0 asks for its default. With
 	// mechanism static a lease never expires.
 	Lifetime   time.Duration
