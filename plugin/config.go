@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/pcp"
+	"github.com/lwaftr/lw4o6/plugin/announce"
 	"github.com/lwaftr/lw4o6/plugin/config/bindings"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/control"
@@ -25,6 +26,7 @@ type Config struct {
 	History   HistoryConfig   `yaml:"history"`
 	Dataplane DataplaneConfig `yaml:"dataplane"`
 	PCP       pcp.Config      `yaml:"pcp"`
+	BGP       BGPConfig       `yaml:"bgp"`
 	Control   control.Config  `yaml:"control"`
 	Metrics   metrics.Config  `yaml:"metrics"`
 }
@@ -62,6 +64,7 @@ func DefaultConfig() Config {
 			VPP:       defaultVPP(),
 		},
 		PCP:     pcp.DefaultConfig(),
+		BGP:     BGPConfig{Announce: announce.DefaultConfig()},
 		Control: control.DefaultConfig(),
 	}
 }
@@ -75,6 +78,7 @@ func (c Config) Validate() error {
 		element.At("history", c.History.Validate()),
 		element.At("dataplane", c.Dataplane.Validate()),
 		element.At("pcp", c.PCP.Validate()),
+		element.At("bgp.announce", c.BGP.Announce.Validate()),
 		element.At("control", c.Control.Validate()),
 		element.At("metrics", c.Metrics.Validate()),
 	}
@@ -83,7 +87,7 @@ func (c Config) Validate() error {
 		// would only hide the cause.
 		errs = append(errs, element.At("pools", err))
 	} else {
-		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())), c.ownAddress(), c.needsStore(), c.servesPCP())
+		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())), c.ownAddress(), c.needsStore(), c.servesPCP(), c.speaksBGP())
 	}
 	return errors.Join(errs...)
 }

@@ -87,8 +87,8 @@ func TestBadFiles(t *testing.T) {
 		name, old, new string
 		want           []string
 	}{
-		{"unknown section", "control:\n", "contrl:\n", []string{"f:26: contrl: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control, metrics"}},
-		{"later section", "control:\n", "bgp: {}\ncontrol:\n", []string{"f:26: bgp: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control, metrics"}},
+		{"unknown section", "control:\n", "contrl:\n", []string{"f:26: contrl: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, bgp, control, metrics"}},
+		{"later section", "control:\n", "dslite: {}\ncontrol:\n", []string{"f:26: dslite: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, bgp, control, metrics"}},
 		{"metrics without a port", "control:\n", "metrics: {listen: \"127.0.0.1:0\"}\ncontrol:\n", []string{"f:26: metrics.listen: 127.0.0.1:0 has no port; use an IP address and a port, such as [::1]:9446"}},
 		{"log level", "level: info", "level: loud", []string{`f:1: log.level: "loud" is neither error, warning, info, debug nor trace`}},
 		{"log level that ends the process", "level: info", "level: fatal", []string{`f:1: log.level: "fatal" is neither error, warning, info, debug nor trace`}},
@@ -130,7 +130,17 @@ func TestBadFiles(t *testing.T) {
 		{"next hop of a tun", "name: v4", "name: v4, next-hop: 192.0.2.1", []string{"f:23: dataplane.forwarder.io: ipv4 device: a next hop is for packet devices; a tun device has none"}},
 		{"retry", "  type: forwarder", "  reconcile: {retry-min: 1m}", []string{"f:17: dataplane.reconcile.retry-min: 1m0s: must not exceed retry-max (30s)"}},
 		{"socket", "socket: /run", "socket: run", []string{`f:27: control.socket: "run/lw4o6/control.sock" is not an absolute, clean path`}},
-		{"several at once", "level: info}", "level: loud}\ndataplan: {}", []string{"f:2: dataplan: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control, metrics"}},
+		{"BGP: no state file", "control:\n", peering + "}]}\ncontrol:\n", []string{"f:26: bgp.announce.state-file: is missing: it keeps drains and holds over a restart"}},
+		{"BGP: part of a pool", "control:\n", peering + "}], announce: {state-file: /s, aggregates: [192.0.2.0/25]}}\ncontrol:\n", []string{
+			`f:26: bgp.announce.aggregates[0]: 192.0.2.0/25 is more specific than 192.0.2.0/24 of pool "a": announce all of it, or make it two pools`}},
+		{"BGP: blackhole", "control:\n", peering + "}], announce: {state-file: /s, blackhole: {addresses: [192.0.2.7]}}}\ncontrol:\n", []string{
+			"f:26: bgp.announce.blackhole.addresses: an address is that of many subscribers, who all go without: set blackhole.enabled if you mean it"}},
+		{"BGP: restart of what forwards", "control:\n", peering + ", graceful-restart: 60s}], announce: {state-file: /s}}\ncontrol:\n", []string{
+			"f:26: bgp.peers[0].graceful-restart: nothing is forwarded while the router is away, so peers must not keep its routes: leave it out, or use the data plane vpp"}},
+		{"BGP: peer in a pool", "control:\n", strings.Replace(peering, "203.0.113.2", "198.51.100.2", 1) + "}], announce: {state-file: /s}}\ncontrol:\n", []string{
+			`f:26: bgp.peers[0].address: 198.51.100.2 is in pool "b", whose addresses are for lwB4s`}},
+		{"BGP: no such pool", "control:\n", peering + ", pools: [x]}], announce: {state-file: /s}}\ncontrol:\n", []string{`f:26: bgp.peers[0].pools[0]: there is no pool "x"`}},
+		{"several at once", "level: info}", "level: loud}\ndataplan: {}", []string{"f:2: dataplan: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, bgp, control, metrics"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -157,6 +167,9 @@ func TestBadFiles(t *testing.T) {
 		})
 	}
 }
+
+// peering is the beginning of a BGP section, up to the keys of the first peer.
+const peering = "bgp: {router-id: 203.0.113.1, as: 64500, peers: [{name: x, address: 203.0.113.2, as: 64501, families: [ipv4]"
 
 func TestBadRowHasItsOwnPlace(t *testing.T) {
 	dir := t.TempDir()

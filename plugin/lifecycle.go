@@ -97,6 +97,9 @@ func (p *Plugin) start(ctx context.Context, r *runner) (*running, error) {
 	if err := p.startPCP(ctx, r, run); err != nil {
 		return nil, err
 	}
+	if err := p.startBGP(ctx, r, run, c); err != nil {
+		return nil, err
+	}
 	r.run(ctx, "ready", func(ctx context.Context) error { return p.announceReady(ctx, run.rec) })
 	if err := p.startMetrics(ctx, r, run); err != nil {
 		return nil, err

@@ -7,6 +7,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/lwaftr/lw4o6/bgp"
+	"github.com/lwaftr/lw4o6/bgp/feed"
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 )
@@ -24,6 +26,7 @@ type options struct {
 	now       func() time.Time
 	dataplane func(DataplaneConfig, logrus.FieldLogger) (dataplane.Dataplane, error)
 	listen    func(context.Context, control.Config) ([]net.Listener, error)
+	speakers  func(bgp.Config, logrus.FieldLogger) (Speakers, error)
 }
 
 // WithName sets what Name returns; "lw4o6" otherwise.
@@ -63,6 +66,18 @@ func WithDataplane(make func(DataplaneConfig, logrus.FieldLogger) (dataplane.Dat
 // WithListeners sets what makes the listeners of the control API.
 func WithListeners(listen func(context.Context, control.Config) ([]net.Listener, error)) Option {
 	return func(o *options) { o.listen = listen }
+}
+
+// WithSpeakerProgram says what the processes run that speak BGP: what
+// speaker.Main returned, which the program has called first of all. Without it a
+// Config with peers is refused.
+func WithSpeakerProgram(program feed.Program) Option {
+	return func(o *options) { o.speakers = newSpeakers(program) }
+}
+
+// WithSpeakers sets what tells peers of routes, in place of package bgp.
+func WithSpeakers(make func(bgp.Config, logrus.FieldLogger) (Speakers, error)) Option {
+	return func(o *options) { o.speakers = make }
 }
 
 // Opener is implemented by data planes that need something of the outside, such

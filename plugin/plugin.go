@@ -11,7 +11,9 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/lwaftr/lw4o6/bgp/feed"
 	"github.com/lwaftr/lw4o6/pcp"
+	"github.com/lwaftr/lw4o6/plugin/announce"
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/pool"
@@ -75,7 +77,10 @@ type running struct {
 	pcp     *pcp.Server            // nil if it is not enabled
 	epoch   *pcpEpoch              // the same
 	scrapes http.Handler           // of metrics
-	since   time.Time
+	// speakers and gate are nil without peers.
+	speakers Speakers
+	gate     *announce.Gate
+	since    time.Time
 }
 
 // New composes a router that will do what c says. It opens and starts nothing.
@@ -92,6 +97,7 @@ func New(c Config, opts ...Option) (*Plugin, error) {
 		logConfig: func(LogConfig) {},
 		dataplane: newDataplane,
 		listen:    control.Listen,
+		speakers:  newSpeakers(feed.Program{}),
 	}
 	for _, opt := range opts {
 		opt(&o)

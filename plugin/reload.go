@@ -104,6 +104,7 @@ func (p *Plugin) apply(ctx context.Context, run *running, before, c Config) (sof
 		return softwire.Change{}, errors.Join(err, p.tune(changed, before))
 	}
 	run.network.settle(run.networkOf(c, table.Snapshot()), diff.Remove)
+	run.announceAs(c)
 	return diff, nil
 }
 
@@ -119,6 +120,7 @@ func (p *Plugin) tune(changed []string, c Config) error {
 // starts.
 func (p *Plugin) changeable(changed []string) error {
 	fixed := []string{"store", "history", "dataplane.type", "dataplane.reconcile", "pcp", "control", "metrics"}
+	fixed = append(fixed, fixedBGP()...)
 	if tuner, ok := p.dp.(Tuner); ok {
 		for _, at := range tuner.Fixed() {
 			fixed = append(fixed, element.Join("dataplane", at))

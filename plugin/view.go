@@ -6,7 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lwaftr/lw4o6/bgp"
 	"github.com/lwaftr/lw4o6/pcp"
+	"github.com/lwaftr/lw4o6/plugin/announce"
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
@@ -25,6 +27,8 @@ type Stats struct {
 	Leases    *provision.Stats // nil without a store
 	History   *history.Stats   // the same
 	PCP       *pcp.Counts      // nil if it is not enabled
+	Announce  *announce.Stats  // nil without peers
+	Peers     []bgp.PeerStats
 }
 
 // Stats returns the present numbers; all but Name are zero while the router
@@ -47,6 +51,10 @@ func (p *Plugin) stats(run *running) Stats {
 	if run.pcp != nil {
 		counts := run.pcp.Counts()
 		s.PCP = &counts
+	}
+	if run.gate != nil {
+		s.Announce = new(run.gate.Stats())
+		s.Peers = run.speakers.Stats()
 	}
 	select {
 	case <-p.ready:
@@ -107,6 +115,9 @@ func (p *Plugin) view(run *running) control.Router {
 	if run.pcp != nil {
 		router.PCP = p
 	}
+	if run.gate != nil {
+		router.Announcing = announcing{run.gate, run.speakers}
+	}
 	return router
 }
 
@@ -158,6 +169,7 @@ func (v view) Status(ctx context.Context) (api.Status, error) {
 		status.Problems = append(status.Problems, s.Leases.Problems()...)
 		status.Problems = append(status.Problems, historyProblems(s.History, s.Leases.Store.Outbox)...)
 	}
+	status.Problems = append(status.Problems, announceProblems(s.Announce, s.Peers)...)
 	if r.NetworkError != nil {
 		status.Problems = append(status.Problems, fmt.Sprintf("the networks are not configured: %v", r.NetworkError))
 	}

@@ -32,8 +32,8 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 	walk(newRoot(), nil)
-	if n != 36 {
-		t.Errorf("%d commands, want 36", n)
+	if n != 43 {
+		t.Errorf("%d commands, want 43", n)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestBadUsage(t *testing.T) {
 func TestWithoutRouter(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "none.sock")
 	for _, args := range [][]string{{"show", "status"}, {"show", "softwires"}, {"show", "softwires", "-o", "json"}, {"show", "counters"},
-		{"show", "pools"}, {"reload"}, {"trace", "--side", "ipv4", "--hex", "45"}} {
+		{"show", "pools"}, {"reload"}, {"bgp", "peers"}, {"drain"}, {"undrain"}, {"trace", "--side", "ipv4", "--hex", "45"}} {
 		r := lwaftr(t, append(args, "--socket", socket)...).want(t, exitFailure)
 		if diff := cmp.Diff([]string{"lwaftr: " + socket + ": no router listens there; is it running?"}, r.lines()); diff != "" {
 			t.Errorf("%v: -want +got:\n%s", args, diff)
@@ -122,10 +122,10 @@ func TestCheck(t *testing.T) {
 		t.Errorf("stderr %q", r.errors)
 	}
 
-	configure(t, dir, "log: {level: loud, colour: red}\nbgp: {}\n")
+	configure(t, dir, "log: {level: loud, colour: red}\ndslite: {}\n")
 	want := []string{
 		path + ":5: log.colour: unknown; known here: level, format",
-		path + ":6: bgp: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, control",
+		path + ":6: dslite: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, bgp, control, metrics",
 	}
 	for _, command := range []string{"check", "run"} {
 		r = lwaftr(t, command, "-c", path).want(t, exitUsage)

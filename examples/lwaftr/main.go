@@ -7,8 +7,13 @@ package main
 import (
 	"context"
 	"os"
+
+	"github.com/lwaftr/lw4o6/bgp/speaker"
+	"github.com/lwaftr/lw4o6/plugin"
 )
 
 func main() {
-	os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	// This process may be one that the router has started to speak BGP.
+	speaks := plugin.WithSpeakerProgram(speaker.Main())
+	os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr, speaks))
 }

@@ -16,7 +16,7 @@ type Config struct {
 	Aggregates []netip.Prefix `yaml:"aggregates"`
 	// Blackhole are single addresses of pools whose packets peers should discard.
 	Blackhole BlackholeConfig `yaml:"blackhole"`
-	Gate      GateConfig      `yaml:"gate"`
+	GateConfig
 }
 
 // BlackholeConfig asks peers to discard what is for single addresses (RFC 7999).
@@ -63,7 +63,7 @@ type DrainConfig struct {
 
 // DefaultConfig withdraws at once and comes back slowly.
 func DefaultConfig() Config {
-	return Config{Gate: GateConfig{
+	return Config{GateConfig: GateConfig{
 		StartWait: time.Minute,
 		HoldDown:  10 * time.Second, MaxHoldDown: 5 * time.Minute,
 		FlapLimit: 2, FlapWindow: 15 * time.Minute,
@@ -91,7 +91,7 @@ func (c Config) Validate() error {
 	if len(c.Blackhole.Addresses) > 0 && !c.Blackhole.Enabled {
 		errs = append(errs, element.Errorf("blackhole.addresses", "an address is that of many subscribers, who all go without: set blackhole.enabled if you mean it"))
 	}
-	return errors.Join(append(errs, element.At("gate", c.Gate.Validate()))...)
+	return errors.Join(append(errs, c.GateConfig.Validate())...)
 }
 
 // Validate reports every value that is out of range, by its element.

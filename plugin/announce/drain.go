@@ -127,9 +127,11 @@ func (g *Gate) measure(ctx context.Context) error {
 		var now map[string]uint64
 		if g.draining() {
 			var err error
-			if now, err = g.meter(ctx); err != nil {
+			limited, cancel := context.WithTimeout(ctx, measureEvery)
+			if now, err = g.meter(limited); err != nil && ctx.Err() == nil {
 				g.log.WithError(err).Warn("traffic cannot be measured")
 			}
+			cancel()
 		}
 		rates := ratesOf(last, now, time.Since(at))
 		last, at = now, time.Now()

@@ -31,7 +31,7 @@ func TestDrain(t *testing.T) {
 	bubble(t, func(l *lab) {
 		l.start(20)
 		l.ends(both)
-		drain := l.config.Gate.Drain
+		drain := l.config.Drain
 		rate := uint64(100 * drain.Idle)
 		go func() {
 			for range 45 {
@@ -89,7 +89,7 @@ func TestDrainEnds(t *testing.T) {
 					}
 				}
 				l.is(Drained, "")
-				if got := l.out.times[0].Sub(begin); got != c.want(l.config.Gate.Drain) {
+				if got := l.out.times[0].Sub(begin); got != c.want(l.config.Drain) {
 					t.Errorf("withdrawn after %s", got)
 				}
 				l.told("["+route4+"!]", "[]")

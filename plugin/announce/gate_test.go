@@ -178,7 +178,7 @@ func TestRestart(t *testing.T) {
 		l.stop()
 		l.dp.Disconnect("dead")
 		l.start(20)
-		time.Sleep(l.config.Gate.StartWait - time.Second)
+		time.Sleep(l.config.StartWait - time.Second)
 		l.told("unknown")
 		time.Sleep(time.Second)
 		l.told("[]")
@@ -225,14 +225,14 @@ func TestAnnouncerFails(t *testing.T) {
 // written an alarm.
 func TestStateFile(t *testing.T) {
 	bubble(t, func(l *lab) {
-		path := l.config.Gate.StateFile
+		path := l.config.StateFile
 		if err := os.WriteFile(path, []byte("not this"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := New(l.config.Gate, l.pools, l.routes(), nil, nil, nil, nil); err == nil {
+		if _, err := New(l.config.GateConfig, l.pools, l.routes(), nil, nil, nil, nil); err == nil {
 			t.Error("a file that is none is read")
 		}
-		l.config.Gate.StateFile = filepath.Join(t.TempDir(), "missing", "gate.json")
+		l.config.StateFile = filepath.Join(t.TempDir(), "missing", "json")
 		l.start(20)
 		l.ends(both)
 		l.alarms(AlarmState)

@@ -15,6 +15,7 @@ import (
 func (c Config) Routes(pools pool.Pools) ([]Announcement, error) {
 	var errs []error
 	byPrefix := make(map[netip.Prefix]*Announcement)
+	parts := make(map[netip.Prefix]bool) // aggregates that are too specific
 	add := func(own netip.Prefix, name string) {
 		prefix := own
 		for i, a := range c.Aggregates {
@@ -24,6 +25,7 @@ func (c Config) Routes(pools pool.Pools) ([]Announcement, error) {
 				prefix = a
 			default:
 				// Part of a pool alone leaves the rest without a route.
+				parts[a] = true
 				errs = append(errs, element.Errorf(element.Item("aggregates", i), "%s is more specific than %s of pool %q: announce all of it, or make it two pools", a, own, name))
 			}
 		}
@@ -43,7 +45,7 @@ func (c Config) Routes(pools pool.Pools) ([]Announcement, error) {
 		add(netip.PrefixFrom(p.BR, p.BR.BitLen()), p.Name)
 	}
 	for i, a := range c.Aggregates {
-		if byPrefix[a] == nil {
+		if byPrefix[a] == nil && !parts[a] {
 			errs = append(errs, element.Errorf(element.Item("aggregates", i), "no pool and no BR address is in %s", a))
 		}
 	}

@@ -96,7 +96,7 @@ func newLab(t *testing.T) *lab {
 		T: t, dp: fake.New(), config: DefaultConfig(),
 		pools: pool.Pools{testPool("a", "192.0.2.0/24", "2001:db8:ffff::1")},
 	}
-	l.config.Gate.StateFile = filepath.Join(t.TempDir(), "gate.json")
+	l.config.StateFile = filepath.Join(t.TempDir(), "json")
 	return l
 }
 
@@ -113,7 +113,7 @@ func (l *lab) start(n int) {
 	}
 	rec.Complete()
 	l.rec, l.out = rec, &recorder{}
-	l.gate, err = New(l.config.Gate, l.pools, l.routes(), rec, l.out, l.meter, log)
+	l.gate, err = New(l.config.GateConfig, l.pools, l.routes(), rec, l.out, l.meter, log)
 	if err != nil {
 		l.Fatal(err)
 	}

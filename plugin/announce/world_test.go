@@ -42,7 +42,7 @@ type world struct {
 
 func newWorld(rng *rand.Rand) *world {
 	w := &world{
-		rng: rng, config: DefaultConfig().Gate, now: time.Unix(1_700_000_000, 0),
+		rng: rng, config: DefaultConfig().GateConfig, now: time.Unix(1_700_000_000, 0),
 		pools: pool.Pools{
 			testPool("a", "192.0.2.0/25", "2001:db8:ffff::1"),
 			testPool("b", "192.0.2.128/25", "2001:db8:ffff::1"),

@@ -68,6 +68,7 @@ func (s *Server) Handler() http.Handler {
 		return struct{}{}, leaseError(s.router.PCP.ResetPCP(r.Context()))
 	})
 	s.handleLending(mux, handle)
+	s.handleAnnouncing(mux, handle)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, &api.Error{Status: http.StatusNotFound, Message: fmt.Sprintf("there is no %.200q", r.URL.Path)})
 	})

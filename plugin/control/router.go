@@ -34,6 +34,8 @@ type Router struct {
 	Lending *Lending
 	// PCP is nil in a router that does not serve it.
 	PCP PCPResetter
+	// Announcing is nil in a router that does not speak BGP.
+	Announcing Announcing
 }
 
 // PCPResetter has all PCP clients ask for their port sets again.

@@ -35,10 +35,12 @@ type fakeRouter struct {
 	reset    int // epochs of PCP
 	lending  *Lending
 	past     *history.Log // nil for none
+
+	announcing Announcing
 }
 
 func (f *fakeRouter) router() Router {
-	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, History: f, Lending: f.lending, PCP: f,
+	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, History: f, Lending: f.lending, PCP: f, Announcing: f.announcing,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "up 1") })}
 }
 

@@ -40,6 +40,11 @@ const (
 	PathPoolRemove     = "/v1/pools/remove"
 	PathPoolDrain      = "/v1/pools/drain"
 	PathBackup         = "/v1/backup"
+
+	PathBGP        = "/v1/bgp"
+	PathBGPDrain   = "/v1/bgp/drain"
+	PathBGPUndrain = "/v1/bgp/undrain"
+	PathBGPRelease = "/v1/bgp/release"
 )
 
 // Limits of the API.
@@ -242,7 +247,7 @@ type Error struct {
 	Details []string `json:"details,omitempty"`
 }
 
-// Code is why a request about leases failed. It is an error, for errors.Is with
+// Code is why a request about leases or announcements failed. It is an error, for errors.Is with
 // an *Error.
 type Code string
 
@@ -251,7 +256,7 @@ const (
 	CodeExhausted     Code = "exhausted"      // no port set is left
 	CodeQuota         Code = "quota"          // the subscriber has as many as it may have
 	CodeMechanism     Code = "mechanism"      // not of this pool, or not of this subscriber
-	CodeTaken         Code = "taken"          // the port set is somebody else's
+	CodeTaken         Code = "taken"          // the port set or route is somebody else's, too
 	CodeUnknown       Code = "unknown"        // no such lease or pool
 	CodeInvalid       Code = "invalid"        // not a possible request
 	CodeNotProgrammed Code = "not-programmed" // durable, not in the data plane yet: ask again
