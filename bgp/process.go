@@ -42,7 +42,8 @@ func start(program feed.Program) (*process, error) {
 		return nil, err
 	}
 	p.cmd.Args = program.Args
-	p.cmd.Env = []string{feed.Handshake}
+	// Go makes listeners those of Multipath TCP, which has neither MD5 nor GTSM.
+	p.cmd.Env = []string{feed.Handshake, "GODEBUG=multipathtcp=0"}
 	p.cmd.ExtraFiles = []*os.File{theirs} // the first one becomes feed.Descriptor
 	p.cmd.Stderr = &p.errors
 	if err := p.cmd.Start(); err != nil {

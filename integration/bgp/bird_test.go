@@ -19,8 +19,8 @@ const (
 	upstream4, upstream6 = "198.51.100.2", "2001:db8:1::2"
 )
 
-// twoNodes are a router and its upstream.
-func twoNodes(t *testing.T) (here, there *netlab.Namespace) {
+// newLab is a lab with a node for a router.
+func newLab(t *testing.T) (*netlab.Lab, *netlab.Namespace) {
 	t.Helper()
 	netlab.Require(t)
 	lab := netlab.New()
@@ -29,16 +29,23 @@ func twoNodes(t *testing.T) (here, there *netlab.Namespace) {
 			t.Error(err)
 		}
 	})
-	var err error
-	here, err = lab.Namespace("router")
+	here, err := lab.Namespace("router")
 	must(t, err)
-	there, err = lab.Namespace("upstream")
+	return lab, here
+}
+
+// twoNodes are a router and its upstream.
+func twoNodes(t *testing.T) (here, there *netlab.Namespace) {
+	t.Helper()
+	lab, here := newLab(t)
+	there, err := lab.Namespace("upstream")
 	must(t, err)
-	must(t, lab.Connect(
-		netlab.End{Node: here, Name: "up", Addrs: addresses(router4+"/24", router6+"/64")},
-		netlab.End{Node: there, Name: "down", Addrs: addresses(upstream4+"/24", upstream6+"/64")},
-	))
+	must(t, lab.Connect(end(here, "up", router4+"/24", router6+"/64"), end(there, "down", upstream4+"/24", upstream6+"/64")))
 	return here, there
+}
+
+func end(node *netlab.Namespace, name string, addrs ...string) netlab.End {
+	return netlab.End{Node: node, Name: name, Addrs: addresses(addrs...)}
 }
 
 func addresses(texts ...string) []netip.Prefix {
@@ -51,8 +58,8 @@ func addresses(texts ...string) []netip.Prefix {
 
 // bird is BIRD 2 as the upstream.
 type bird struct {
-	process *netlab.Process
-	socket  string
+	process        *netlab.Process
+	socket, config string
 }
 
 // startBIRD runs BIRD with protocols as given.
@@ -60,11 +67,10 @@ func startBIRD(t *testing.T, in *netlab.Namespace, protocols string) *bird {
 	t.Helper()
 	requireProgram(t, "bird")
 	folder := t.TempDir()
-	path := filepath.Join(folder, "bird.conf")
-	must(t, os.WriteFile(path, []byte("log stderr all;\nrouter id 198.51.100.2;\nprotocol device {}\n"+protocols), 0o600))
-	b := &bird{socket: filepath.Join(folder, "s")}
+	b := &bird{socket: filepath.Join(folder, "s"), config: filepath.Join(folder, "bird.conf")}
+	b.write(t, protocols)
 	var err error
-	b.process, err = in.Start("bird", "-f", "-c", path, "-s", b.socket, "-P", filepath.Join(folder, "pid"))
+	b.process, err = in.Start("bird", "-f", "-c", b.config, "-s", b.socket, "-P", filepath.Join(folder, "pid"))
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -72,10 +78,17 @@ func startBIRD(t *testing.T, in *netlab.Namespace, protocols string) *bird {
 		}
 	})
 	eventually(t, "BIRD", func() error {
-		_, err := b.show("status")
+		_, err := b.command("show status")
 		return err
 	})
 	return b
+}
+
+// write makes the configuration.
+func (b *bird) write(t *testing.T, protocols string) {
+	t.Helper()
+	text := "log stderr all;\nrouter id 198.51.100.2;\nprotocol device {}\n" + protocols
+	must(t, os.WriteFile(b.config, []byte(text), 0o600))
 }
 
 // requireProgram skips a test without a program.
@@ -86,10 +99,11 @@ func requireProgram(t *testing.T, name string) {
 	}
 }
 
-func (b *bird) show(what string) (string, error) {
-	out, err := exec.Command("birdc", append([]string{"-s", b.socket, "show"}, strings.Fields(what)...)...).CombinedOutput()
+// command is one of BIRD's.
+func (b *bird) command(line string) (string, error) {
+	out, err := exec.Command("birdc", append([]string{"-s", b.socket}, strings.Fields(line)...)...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("show %s: %w: %s", what, err, out)
+		return "", fmt.Errorf("%s: %w: %s", line, err, out)
 	}
 	return string(out), nil
 }
@@ -101,7 +115,7 @@ var (
 
 // routes are BIRD's routes by prefix, each with its attributes by name.
 func (b *bird) routes() (map[string]map[string]string, error) {
-	out, err := b.show("route all")
+	out, err := b.command("show route all")
 	if err != nil {
 		return nil, err
 	}
