@@ -12,14 +12,18 @@ import (
 // half of it. Its text is such as 64500:100, or the name of a well-known one.
 type Community uint32
 
-// gracefulShutdown asks for traffic to leave (RFC 8326).
-const gracefulShutdown Community = 0xffff0000
+// Communities that the router sets by itself.
+const (
+	gracefulShutdown Community = 0xffff0000 // traffic should leave (RFC 8326)
+	blackhole        Community = 0xffff029a // discard it (RFC 7999)
+	noExport         Community = 0xffffff01 // RFC 1997
+)
 
 // wellKnown are the well-known communities that a configuration may have (RFC
 // 1997, RFC 3765).
 func wellKnown() map[string]Community {
 	return map[string]Community{
-		"no-export":           0xffffff01,
+		"no-export":           noExport,
 		"no-advertise":        0xffffff02,
 		"no-export-subconfed": 0xffffff03,
 		"no-peer":             0xffffff04,

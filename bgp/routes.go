@@ -21,9 +21,15 @@ func (c Config) routes(p Peer, all []announce.Announcement) []feed.Route {
 		}
 		r := feed.Route{Prefix: a.Prefix, NextHop: hop}
 		c.attributes(p, a.Pools).put(&r)
+		if a.Blackhole {
+			// RFC 7999 section 3.2: not beyond the neighbouring AS.
+			r.Communities = append(r.Communities, uint32(blackhole), uint32(noExport))
+		}
 		if a.Drain {
 			c.drain(p, &r)
 		}
+		slices.Sort(r.Communities)
+		r.Communities = slices.Compact(r.Communities)
 		routes = append(routes, r)
 	}
 	return routes
@@ -77,8 +83,6 @@ func (a Attributes) put(r *feed.Route) {
 	for _, c := range a.LargeCommunities {
 		r.Large = append(r.Large, c)
 	}
-	slices.Sort(r.Communities)
-	r.Communities = slices.Compact(r.Communities)
 	slices.SortFunc(r.Large, func(a, b [3]uint32) int { return slices.Compare(a[:], b[:]) })
 	r.Large = slices.Compact(r.Large)
 }

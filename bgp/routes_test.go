@@ -56,6 +56,8 @@ func TestRoutes(t *testing.T) {
 			{Prefix: prefix, MED: new(uint32(1000)), Prepend: 3, Communities: []uint32{9, 0xffff0000}}}},
 		{"draining in iBGP", internal, with(announcement("192.0.2.0/24"), drain), []feed.Route{
 			{Prefix: prefix, MED: new(uint32(1000)), LocalPref: new(uint32), Communities: []uint32{0xffff0000}}}},
+		{"a black hole", external, with(announcement("192.0.2.0/24"), func(a *announce.Announcement) { a.Blackhole = true }), []feed.Route{
+			{Prefix: prefix, MED: new(uint32(5)), Communities: []uint32{9, 0xffff029a, 0xffffff01}}}},
 		{"not a family of the peer", peerWith(external, func(p *Peer) { p.Families = []Family{IPv6} }), announcement("192.0.2.0/24"), nil},
 		{"a pool of the peer", peerWith(external, func(p *Peer) { p.Pools = []string{"x", "work"} }), announcement("2001:db8::/128", "home"), nil},
 	}
