@@ -31,10 +31,10 @@ func (e usageError) Unwrap() error { return e.error }
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "lwb4",
-		Short: "A CPE for Lightweight 4over6 with static settings",
+		Short: "A CPE for Lightweight 4over6",
 		Long: `lwb4 is the subscriber's end of a softwire (RFC 7596): it translates the IPv4
-of a LAN into one port set of a shared address with nftables, and carries it to
-the lwAFTR in IPv6, by the kernel's tunnel where there is one and by a TUN device
+of a LAN into port sets of a shared address with nftables, and carries it to the
+lwAFTR in IPv6, by the kernel's tunnel where there is one and by a TUN device
 otherwise. It needs root. When it stops it takes away everything it made.`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: cobra.NoArgs,
@@ -62,7 +62,7 @@ otherwise. It needs root. When it stops it takes away everything it made.`,
 }
 
 func runCommand(stderr io.Writer) *cobra.Command {
-	var s settings
+	var s flags
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Be the CPE until a signal ends it",
@@ -81,12 +81,12 @@ func runCommand(stderr io.Writer) *cobra.Command {
 			return cpe.Run(cmd.Context(), c, log)
 		},
 	}
-	s.flags(cmd.Flags())
+	s.add(cmd.Flags())
 	return cmd
 }
 
 func checkCommand() *cobra.Command {
-	var s settings
+	var s flags
 	cmd := &cobra.Command{
 		Use:     "check",
 		Short:   "Say whether the settings are right, and change nothing",
@@ -101,6 +101,6 @@ func checkCommand() *cobra.Command {
 			return nil
 		},
 	}
-	s.flags(cmd.Flags())
+	s.add(cmd.Flags())
 	return cmd
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/lwaftr/lw4o6/examples/lwb4/internal/cpe"
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/settings"
 	"github.com/lwaftr/lw4o6/plugin/config"
 )
 
@@ -55,11 +57,7 @@ func TestExampleFileStatesDefaults(t *testing.T) {
 		t.Errorf("exit code %d, output %q, errors %q", code, out, errs)
 	}
 	with, without := load(t, file), load(t, "lwb4.yaml")
-	if len(with.Forwards) != 1 || with.Forwards[0] != without.Forwards[0] {
-		t.Errorf("forwards %+v and %+v", with.Forwards, without.Forwards)
-	}
-	with.Forwards, without.Forwards = nil, nil
-	if with.Softwire != without.Softwire || with.Tunnel != without.Tunnel || with.Log != without.Log || with.LAN != without.LAN {
+	if !reflect.DeepEqual(with, without) {
 		t.Errorf("%+v is not %+v", with, without)
 	}
 }
@@ -102,26 +100,34 @@ func TestBadConfiguration(t *testing.T) {
 	}
 	for _, row := range []struct {
 		name, from, to string
-		want           []string // of each line
+		want           []string // of each line; @ is the line that was changed, @+1 the next
 	}{
-		{"unknown key", "psid: 5 ", "psidd: 5 ", []string{":10: softwire.psidd: unknown"}},
-		{"psid too large", "psid: 5 ", "psid: 64", []string{":10: softwire.psid: psid 64"}},
-		{"length too large", "psid-len: 6", "psid-len: 17", []string{":9: softwire.psid-len: "}},
+		{"unknown key", "psid: 5 ", "psidd: 5 ", []string{"@: softwire.psidd: unknown"}},
+		{"psid too large", "psid: 5 ", "psid: 64", []string{"@: softwire.psid: psid 64"}},
+		{"length too large", "psid-len: 6", "psid-len: 17", []string{"@: softwire.psid-len: "}},
 		{"no lwB4 address", "b4-ipv6-addr: 2001:db8:1::1 ", "# ", []string{"softwire.b4-ipv6-addr: is missing"}},
 		{"wrong family", "2001:db8:ffff::1", "192.0.2.2", []string{"softwire: softwire 192.0.2.1"}},
-		{"no such thing", "2001:db8:ffff::1", "aftr", []string{":6: softwire.br-ipv6-addr: \"aftr\" is not an IP address"}},
-		{"host bits", "192.168.1.0/24", "192.168.1.1/24", []string{":14: lan.prefix: 192.168.1.1/24 has host bits: use 192.168.1.0/24"}},
+		{"no such thing", "2001:db8:ffff::1", "aftr", []string{"@: softwire.br-ipv6-addr: \"aftr\" is not an IP address"}},
+		{"host bits", "192.168.1.0/24", "192.168.1.1/24", []string{"@: lan.prefix: 192.168.1.1/24 has host bits: use 192.168.1.0/24"}},
 		{"two errors", "interface: lan0\n  prefix: 192.168.1.0/24", "interface: a-much-too-long-name\n  prefix: 2001:db8::/64",
 			[]string{"forwards[0].to", "lan.interface", "lan.prefix"}},
-		{"port of another", "port: 5180", "port: 80", []string{":24: forwards[0].port: 80 is not in port set 0/6/5"}},
-		{"unknown protocol", "protocol: tcp", "protocol: sctp", []string{":24: forwards[0].protocol: \"sctp\" is not a protocol"}},
+		{"port of another", "port: 5180", "port: 80", []string{"@: forwards[0].port: 80 is not in port set 0/6/5"}},
+		{"unknown protocol", "protocol: tcp", "protocol: sctp", []string{"@: forwards[0].protocol: \"sctp\" is not a protocol"}},
 		{"twice", "192.168.1.2:80\"}", "192.168.1.2:80\"}\n  - {protocol: tcp, port: 5180, to: \"192.168.1.3:80\"}",
-			[]string{":25: forwards[1].port: tcp 5180 is forwarded by item 0 already"}},
+			[]string{"@+1: forwards[1].port: tcp 5180 is forwarded by item 0 already"}},
+		{"source", "# source: static", "source: wish", []string{"source: \"wish\" is not"}},
+		{"no lwAFTR", "# source: static", "source: pcp\n#", []string{"pcp.aftrs"}},
+		{"pcp", "  # transport: softwire ", "  transport: pigeon\n  lifetime: 1s\n  patience: 0s\n  check: 1ms\n  max-port-sets: 17\n  more-at: 101\n  idle-after: 0s #",
+			[]string{"pcp.transport", "pcp.lifetime", "pcp.patience", "pcp.check", "pcp.max-port-sets", "pcp.more-at", "pcp.idle-after"}},
+		{"recovery", "# recovery:", "recovery: {after: 1h, at-most: 1m} #", []string{"recovery.at-most"}},
 		{"tunnel", "# tunnel:", "tunnel: {kind: magic, mtu: 1200, hop-limit: 0, device: \"\"}\n#",
 			[]string{"tunnel.kind", "tunnel.device", "tunnel.mtu", "tunnel.hop-limit"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			text := strings.Replace(string(good), row.from, row.to, 1)
+			if row.name == "no lwAFTR" {
+				text = strings.Replace(text, `aftrs: ["2001:db8:ffff::1"]`, "aftrs: []", 1)
+			}
 			if text == string(good) {
 				t.Fatal("the change changes nothing")
 			}
@@ -133,7 +139,11 @@ func TestBadConfiguration(t *testing.T) {
 			if len(lines) != len(row.want) {
 				t.Errorf("%d lines, want %d:\n%s", len(lines), len(row.want), errs)
 			}
+			before, _, _ := strings.Cut(string(good), row.from)
+			line := 1 + strings.Count(before, "\n")
 			for _, want := range row.want {
+				want = strings.ReplaceAll(want, "@+1", fmt.Sprintf(":%d", line+1))
+				want = strings.ReplaceAll(want, "@", fmt.Sprintf(":%d", line))
 				if !strings.Contains(errs, want) {
 					t.Errorf("%q is not in:\n%s", want, errs)
 				}
@@ -176,9 +186,9 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-func load(t *testing.T, file string) cpe.Config {
+func load(t *testing.T, file string) settings.Config {
 	t.Helper()
-	c := cpe.DefaultConfig()
+	c := settings.Default()
 	if _, err := config.Load(file, (*unchecked)(&c)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
-// Command lwb4 is a CPE for Lightweight 4over6 with static settings (RFC 7596
-// section 5): it translates a LAN's IPv4 into one port set and carries it to
-// the lwAFTR in IPv6.
+// Command lwb4 is a CPE for Lightweight 4over6 (RFC 7596 section 5): it translates
+// a LAN's IPv4 into the port sets that the carrier assigns and carries it to the
+// lwAFTR in IPv6.
 package main
 
 import (

@@ -167,6 +167,30 @@ func (n *Namespace) SetIPv6MTU(iface string, mtu int) error {
 	return nil
 }
 
+// Bridge makes the node a switch: it joins some of its interfaces.
+func (n *Namespace) Bridge(name string, ifaces ...string) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = name
+	bridge := &netlink.Bridge{LinkAttrs: attrs}
+	err := n.links.LinkAdd(bridge)
+	for _, iface := range ifaces {
+		var link netlink.Link
+		if err == nil {
+			link, err = n.links.LinkByName(iface)
+		}
+		if err == nil {
+			err = n.links.LinkSetMaster(link, bridge)
+		}
+	}
+	if err == nil {
+		err = n.links.LinkSetUp(bridge)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: bridge %s of %v: %w", n, name, ifaces, err)
+	}
+	return nil
+}
+
 // SetUp brings an interface up or down. Going down, it loses its routes.
 func (n *Namespace) SetUp(iface string, up bool) error {
 	link, err := n.links.LinkByName(iface)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/integration/netlab"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
 
@@ -25,6 +28,10 @@ pools:
 {{- if .Store}}
     mechanisms: [static, pcp]
     lifetime: {min: 1s}
+{{- end}}
+{{- if .Lent}}
+    quota: 4
+    hold-down: 1s
 {{- end}}
 softwires:
   static:
@@ -69,6 +76,8 @@ control:
 
 // cpeFile is the configuration of a CPE.
 var cpeFile = template.Must(template.New("lwb4.yaml").Parse(`
+source: {{.Source}}
+{{- if eq .Source "static"}}
 softwire:
   b4-ipv6-addr: "{{.Softwire.B4}}"
   br-ipv6-addr: "{{.Softwire.BR}}"
@@ -76,12 +85,25 @@ softwire:
   psid-offset: {{.Softwire.PortSet.Params.Offset}}
   psid-len: {{.Softwire.PortSet.Params.Length}}
   psid: {{.Softwire.PortSet.PSID}}
+{{- else}}
+pcp:
+  b4-ipv6-addr: "{{.Softwire.B4}}"
+  aftrs: [{{range .AFTRs}}"{{.}}", {{end}}]
+  transport: {{.Transport}}
+  patience: 5s
+  check: 2s
+  max-port-sets: {{.PortSets}}
+recovery: {after: 1s}
+state: {{.State}}
+{{- end}}
 lan:
   interface: {{.Interface}}
   prefix: {{.LAN}}
+{{- if eq .Source "static"}}
 forwards:
   - {protocol: tcp, port: {{.FilePort}}, to: "{{.Host}}:{{.HostFilePort}}"}
   - {protocol: udp, port: {{.EchoPort}}, to: "{{.Host}}:{{.HostEchoPort}}"}
+{{- end}}
 `))
 
 // configure writes a file into the scene's folder and returns its path.
@@ -104,12 +126,13 @@ func (s *Scene) ConfigureRouter(numbers ...int) (string, error) {
 		"IPv6Name": AFTRAccess, "IPv6Addr": on(aftrLink, 2), "IPv6Hop": on(aftrLink, 1).Addr(),
 	}
 	if s.options.PCP {
-		data["Store"], data["Operator"] = filepath.Join(s.folder, "leases.db"), OperatorAddr
+		data["Store"], data["Operator"] = s.Store(), OperatorAddr
 	}
 	if s.options.VPP != "" {
 		data["VPP"] = vpptest.PathsIn(s.folder)
 	}
 	softwires := []any{}
+	data["Lent"] = s.options.Provision != ProvisionStatic
 	for _, number := range numbers {
 		softwires = append(softwires, s.Subscribers[number-1].Softwire)
 	}
@@ -121,7 +144,7 @@ func (s *Scene) ConfigureRouter(numbers ...int) (string, error) {
 // they are unbound, and returns when all of them are programmed.
 func (s *Scene) StartRouter(ctx context.Context) error {
 	numbers := []int{1, 2}
-	if s.options.Unbound {
+	if s.options.Unbound || s.options.Provision != ProvisionStatic {
 		numbers = nil
 	}
 	path, err := s.ConfigureRouter(numbers...)
@@ -137,10 +160,19 @@ func (s *Scene) StartRouter(ctx context.Context) error {
 	})
 }
 
+// Store is the file of the lwAFTR's leases.
+func (s *Scene) Store() string { return filepath.Join(s.folder, "leases.db") }
+
 // StartCPE starts the CPE of a subscriber and returns when its softwire is up.
 func (s *Scene) StartCPE(ctx context.Context, number int) error {
-	sub := s.Subscribers[number-1]
+	sub := &s.Subscribers[number-1]
+	aftrs := []netip.Addr{BR}
+	if s.options.Second {
+		aftrs = append(aftrs, SecondBR)
+	}
 	path, err := s.configure(fmt.Sprintf("lwb4-%d.yaml", number), cpeFile, map[string]any{
+		"Source": string(s.options.Provision), "AFTRs": aftrs, "Transport": "softwire", "PortSets": s.options.PortSets,
+		"State":    filepath.Join(s.folder, fmt.Sprintf("lwb4-%d.json", number)),
 		"Softwire": sub.Softwire, "Interface": CPELAN, "LAN": sub.LAN, "Host": sub.Host,
 		"FilePort": sub.FilePort, "EchoPort": sub.EchoPort, "HostFilePort": filePort, "HostEchoPort": echoPort,
 	})
@@ -152,9 +184,37 @@ func (s *Scene) StartCPE(ctx context.Context, number int) error {
 		return err
 	}
 	s.cpes[number-1] = p
-	return await(ctx, fmt.Sprintf("lwb4 of subscriber %d", number), p, func() bool {
+	err = await(ctx, fmt.Sprintf("lwb4 of subscriber %d", number), p, func() bool {
 		return strings.Contains(p.Output(), "softwire is up")
 	})
+	if err != nil || s.options.Provision == ProvisionStatic {
+		return err
+	}
+	all, err := s.Holds(ctx, number)
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("subscriber %d has a softwire that the lwAFTR does not know", number)
+	}
+	if err == nil {
+		sub.Softwire = all[0]
+	}
+	return err
+}
+
+// Holds is the softwires that the lwAFTR has for a subscriber's CPE.
+func (s *Scene) Holds(ctx context.Context, number int) (all []softwire.Softwire, err error) {
+	for row, err := range s.client.Softwires(ctx, api.SoftwireFilter{}) {
+		if err != nil {
+			return nil, err
+		}
+		w, err := row.Softwire()
+		if err != nil {
+			return nil, err
+		}
+		if w.B4 == s.Subscribers[number-1].Softwire.B4 {
+			all = append(all, w)
+		}
+	}
+	return all, nil
 }
 
 // RouterProcess is the running lwAFTR.

@@ -34,6 +34,16 @@ type Options struct {
 	// Unbound leaves out the softwires and the lwb4s: CPEs have an uplink that
 	// knows only IPv6, and have to ask.
 	Unbound bool
+	// Provision is how the CPEs get their softwires; ProvisionStatic if empty. By
+	// others they get what the pool has, and no services are forwarded.
+	Provision Provision
+	// PortSets is how many a CPE may have that asks for them; 1 if 0.
+	PortSets int
+	// Neighbour adds a second host to the first subscriber's LAN.
+	Neighbour bool
+	// Second adds a second lwAFTR with a pool of its own, which forwards by itself. It
+	// is the CPEs' second choice.
+	Second bool
 	// Plain runs no lwAFTR and no CPE: the kernels route IPv4 all the way.
 	Plain bool
 	// Progress is told what is being done, if it is set.
@@ -49,6 +59,15 @@ const (
 	DevicesPacket Devices = "packet"
 )
 
+// Provision is how CPEs get their softwires.
+type Provision string
+
+// The ways.
+const (
+	ProvisionStatic Provision = "static" // they and the lwAFTR are configured
+	ProvisionPCP    Provision = "pcp"    // they ask the lwAFTR
+)
+
 // Scene is the network while it runs.
 type Scene struct {
 	Nodes
@@ -58,6 +77,7 @@ type Scene struct {
 	lab     *netlab.Lab
 	folder  string // for configuration and control socket
 	aftr    *netlab.Process
+	second  *netlab.Process // nil without one
 	vpp     *netlab.Process // nil without one
 	cpes    [Subscribers]*netlab.Process
 	client  *api.Client
@@ -79,6 +99,9 @@ func Start(ctx context.Context, o Options) (*Scene, error) {
 	}
 	o.Devices = cmp.Or(o.Devices, DevicesTUN)
 	o.Queues = cmp.Or(o.Queues, 1)
+	o.Provision = cmp.Or(o.Provision, ProvisionStatic)
+	o.PortSets = cmp.Or(o.PortSets, 1)
+	o.PCP = o.PCP || o.Provision != ProvisionStatic
 	if o.Progress == nil {
 		o.Progress = func(string, ...any) {}
 	}
@@ -124,11 +147,16 @@ func (s *Scene) start(ctx context.Context) error {
 	if s.options.Unbound {
 		return nil
 	}
-	for _, sub := range s.Subscribers {
-		s.options.Progress("lwb4 of subscriber %d: %s", sub.Number, sub.Softwire)
-		if err := s.StartCPE(ctx, sub.Number); err != nil {
+	if s.options.Second {
+		if err := s.StartSecond(ctx); err != nil {
 			return err
 		}
+	}
+	for number := 1; number <= Subscribers; number++ {
+		if err := s.StartCPE(ctx, number); err != nil {
+			return err
+		}
+		s.options.Progress("lwb4 of subscriber %d: %s", number, s.Subscribers[number-1].Softwire)
 	}
 	return nil
 }

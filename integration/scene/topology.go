@@ -12,6 +12,9 @@ import (
 type Nodes struct {
 	Hosts, CPEs            [Subscribers]*netlab.Namespace
 	Access, AFTR, Internet *netlab.Namespace
+	// Neighbour is the second host of the first LAN, and Second the second AFTR: nil
+	// without them.
+	Neighbour, Second *netlab.Namespace
 }
 
 // Interfaces of the nodes.
@@ -54,11 +57,18 @@ func (s *Scene) build() error {
 		host, cpe := w.node(fmt.Sprintf("host%d", sub.Number)), w.node(fmt.Sprintf("cpe%d", sub.Number))
 		s.Hosts[i], s.CPEs[i] = host, cpe
 		wan := fmt.Sprintf(cpeLink, sub.Number)
-		w.link(cpe, CPELAN, host, hostLink, sub.LAN.String())
+		if i == 0 && s.options.Neighbour {
+			s.buildNeighbour(&w, cpe, host, sub)
+		} else {
+			w.link(cpe, CPELAN, host, hostLink, sub.LAN.String())
+		}
 		w.link(s.Access, AccessCPE(sub.Number), cpe, CPEWAN, wan)
 		w.route(host, anyIPv4, netip.PrefixFrom(sub.Gateway, 24))
 		w.route(cpe, anyIPv6, on(wan, 1))
 		w.route(s.Access, sub.Prefix, on(wan, 2))
+	}
+	if s.options.Second {
+		s.buildSecond(&w)
 	}
 	if s.options.Plain {
 		s.buildPlain(&w)
@@ -67,6 +77,27 @@ func (s *Scene) build() error {
 		w.router(s.AFTR)
 	}
 	return w.err
+}
+
+// buildNeighbour makes a LAN of two hosts: they and the CPE are on a switch.
+func (s *Scene) buildNeighbour(w *wiring, cpe, host *netlab.Namespace, sub Subscriber) {
+	lan := sub.LAN.String()
+	hub := w.node("switch")
+	s.Neighbour = w.node("neighbour")
+	ports := []string{"cpe", "host", "neighbour"}
+	for number, n := range []*netlab.Namespace{cpe, host, s.Neighbour} {
+		iface := hostLink
+		if n == cpe {
+			iface = CPELAN
+		}
+		if w.err == nil {
+			w.err = w.lab.Connect(w.end(n, iface, on(lan, number+1)), netlab.End{Node: hub, Name: ports[number]})
+		}
+	}
+	if w.err == nil {
+		w.err = hub.Bridge("bridge", ports...)
+	}
+	w.route(s.Neighbour, anyIPv4, on(lan, 1))
 }
 
 // buildPlain routes IPv4 all the way, for comparison with the softwire.

@@ -14,9 +14,10 @@ import (
 // kernelPatience bounds how long the kernel may take to answer over netlink.
 const kernelPatience = 5 * time.Second
 
-// openNetlink opens a handle to the network namespace of this thread; all later
-// use of the handle is about that namespace.
-func openNetlink() (*netlink.Handle, error) {
+// OpenNetlink opens a handle to the network namespace of this thread; all later
+// use of the handle is about that namespace. Each of the kernel's answers is waited
+// for 5 s at most. The caller closes it.
+func OpenNetlink() (*netlink.Handle, error) {
 	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)

@@ -20,7 +20,7 @@ func Open(config Config, log logrus.FieldLogger) (*Port, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	handle, err := openNetlink()
+	handle, err := OpenNetlink()
 	if err != nil {
 		return nil, err
 	}

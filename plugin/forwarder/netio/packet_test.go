@@ -169,7 +169,7 @@ func (n *namespace) receiveOffload(name string) {
 
 // blackholes counts the routes into nothing that are ours.
 func blackholes(n *namespace) int {
-	handle, err := openNetlink()
+	handle, err := OpenNetlink()
 	n.check(err, "netlink")
 	defer handle.Close()
 	count := 0

@@ -41,7 +41,7 @@ func OpenTUN(config DeviceConfig, batch int) (*TUN, error) {
 	if err := config.validate(dataplane.SideIPv4); err != nil {
 		return nil, fmt.Errorf("device %s: %w", config.Name, err)
 	}
-	handle, err := openNetlink()
+	handle, err := OpenNetlink()
 	if err != nil {
 		return nil, err
 	}

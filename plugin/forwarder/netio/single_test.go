@@ -67,7 +67,7 @@ func TestTUNWithoutPort(t *testing.T) {
 	tun.Close()
 	tun.Close()
 	n.do(func() {
-		handle, err := openNetlink()
+		handle, err := OpenNetlink()
 		n.check(err, "netlink")
 		defer handle.Close()
 		if _, err := findLink(handle, "alone"); err == nil {

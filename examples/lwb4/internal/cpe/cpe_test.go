@@ -19,6 +19,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
 
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/settings"
 	"github.com/lwaftr/lw4o6/integration/netlab"
 )
 
@@ -54,13 +55,13 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func valid() Config {
-	c := DefaultConfig()
-	c.Softwire = SoftwireConfig{
+func valid() settings.Config {
+	c := settings.Default()
+	c.Softwire = settings.SoftwireConfig{
 		B4: netip.MustParseAddr("2001:db8:1::1"), BR: netip.MustParseAddr("2001:db8:ffff::1"),
 		IPv4: netip.MustParseAddr("192.0.2.1"), PSIDLen: 6, PSID: 5,
 	}
-	c.LAN = LANConfig{Interface: "lan0", Prefix: netip.MustParsePrefix("192.168.1.0/24")}
+	c.LAN = settings.LANConfig{Interface: "lan0", Prefix: netip.MustParsePrefix("192.168.1.0/24")}
 	return c
 }
 
@@ -216,12 +217,12 @@ func TestSecondIsRefused(t *testing.T) {
 }
 
 func TestFailedStartLeavesNothingBehind(t *testing.T) {
-	for name, change := range map[string]func(*Config){
-		"no LAN interface": func(c *Config) { c.LAN.Interface = "absent0" },
-		"invalid":          func(c *Config) { c.Softwire.PSID = 64 },
-		"device exists":    func(c *Config) { c.Tunnel.Device = "wan0" },
-		"no kernel tunnel": func(c *Config) { c.Tunnel.Kind, c.Tunnel.Device = KindKernel, "lan0" },
-		"name is not one":  func(c *Config) { c.Tunnel.Device = "a/b" },
+	for name, change := range map[string]func(*settings.Config){
+		"no LAN interface": func(c *settings.Config) { c.LAN.Interface = "absent0" },
+		"invalid":          func(c *settings.Config) { c.Softwire.PSID = 64 },
+		"device exists":    func(c *settings.Config) { c.Tunnel.Device = "wan0" },
+		"no kernel tunnel": func(c *settings.Config) { c.Tunnel.Kind, c.Tunnel.Device = settings.KindKernel, "lan0" },
+		"name is not one":  func(c *settings.Config) { c.Tunnel.Device = "a/b" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			node := home(t)

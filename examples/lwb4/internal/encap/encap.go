@@ -2,10 +2,8 @@ package encap
 
 import (
 	"encoding/binary"
-	"net/netip"
 
-	"github.com/lwaftr/lw4o6/plugin/portset"
-	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/assign"
 )
 
 // HeaderLen is the length of the outer header in octets.
@@ -14,30 +12,30 @@ const HeaderLen = 40
 // Softwire is one softwire seen from its lwB4. It does not change and may be
 // used by several goroutines.
 type Softwire struct {
-	ipv4     netip.Addr
-	ports    portset.PortSet
+	ports    assign.Ports
+	whole    bool
 	b4, br   [16]byte
 	hopLimit uint8
 }
 
-// New returns the lwB4's end of s, which must be valid. hopLimit is that of
-// outer headers.
-func New(s softwire.Softwire, hopLimit uint8) *Softwire {
-	return &Softwire{ipv4: s.IPv4, ports: s.PortSet, b4: s.B4.As16(), br: s.BR.As16(), hopLimit: hopLimit}
+// New returns the lwB4's end of a softwire. Without ports it carries only what
+// its two ends say to each other. hopLimit is that of outer headers.
+func New(ends assign.Ends, ports assign.Ports, hopLimit uint8) *Softwire {
+	return &Softwire{ports: ports, whole: ports.Whole(), b4: ends.B4.As16(), br: ends.BR.As16(), hopLimit: hopLimit}
 }
 
 // Outbound checks an IPv4 packet that is to go through the softwire. It must
-// come from the softwire's address and port set: the NAT before it sees to
+// come from the softwire's address and ports: the NAT before it sees to
 // that, and this is the last place to notice if it did not.
 func (s *Softwire) Outbound(packet []byte) Verdict {
 	h, ok := parse(packet)
 	if !ok {
 		return Malformed
 	}
-	if wellKnown.Contains(h.source) && wellKnown.Contains(h.destination) {
+	if assign.WellKnown.Contains(h.source) && assign.WellKnown.Contains(h.destination) {
 		return Pass
 	}
-	if h.source != s.ipv4 {
+	if h.source != s.ports.IPv4 {
 		return WrongAddress
 	}
 	return s.checkPort(h, packet, source)
@@ -66,8 +64,8 @@ func (s *Softwire) Inbound(packet []byte, trafficClass uint8) Verdict {
 	}
 	// RFC 7596 section 5.2: what does not match the lwB4's configuration MUST
 	// be dropped.
-	if !wellKnown.Contains(h.source) || !wellKnown.Contains(h.destination) {
-		if h.destination != s.ipv4 {
+	if !assign.WellKnown.Contains(h.source) || !assign.WellKnown.Contains(h.destination) {
+		if h.destination != s.ports.IPv4 {
 			return WrongAddress
 		}
 		if v := s.checkPort(h, packet, destination); v != Pass {
@@ -88,7 +86,7 @@ func (s *Softwire) Inbound(packet []byte, trafficClass uint8) Verdict {
 func (s *Softwire) checkPort(h header, packet []byte, end end) Verdict {
 	// A later fragment has no port; its first one had, and neither AFTR nor NAT
 	// takes the one without the other.
-	if s.ports.Whole() || h.laterFragment {
+	if s.whole || h.laterFragment {
 		return Pass
 	}
 	port, ok := h.port(packet, end)
@@ -100,6 +98,3 @@ func (s *Softwire) checkPort(h header, packet []byte, end end) Verdict {
 	}
 	return Pass
 }
-
-// wellKnown is the addresses of B4 and AFTR (RFC 6333 section 5.7).
-var wellKnown = netip.MustParsePrefix("192.0.0.0/29")

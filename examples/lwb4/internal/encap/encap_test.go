@@ -8,9 +8,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/assign"
 	"github.com/lwaftr/lw4o6/plugin/forwarder/checksum"
 	"github.com/lwaftr/lw4o6/plugin/portset"
-	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 var (
@@ -26,11 +26,10 @@ func with(t testing.TB) *Softwire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(softwire.Softwire{
-		IPv4: ours, PortSet: ports,
-		B4: netip.MustParseAddr("2001:db8:1::2"), BR: netip.MustParseAddr("2001:db8:ffff::1"),
-	}, 64)
+	return New(ends, assign.Ports{IPv4: ours, Sets: []portset.PortSet{ports}}, 64)
 }
+
+var ends = assign.Ends{B4: netip.MustParseAddr("2001:db8:1::2"), BR: netip.MustParseAddr("2001:db8:ffff::1")}
 
 const inSet, outOfSet = 1235, 1236
 
@@ -129,12 +128,27 @@ func TestInbound(t *testing.T) {
 }
 
 func TestWholeAddressTakesEveryProtocol(t *testing.T) {
-	s := New(softwire.Softwire{IPv4: ours, B4: netip.IPv6Loopback(), BR: netip.IPv6Loopback()}, 64)
+	s := New(ends, assign.Ports{IPv4: ours, Sets: []portset.PortSet{{}}}, 64)
 	if got := s.Outbound(ipv4(47, ours, server, nil)); got != Pass {
 		t.Errorf("outbound: %s", got)
 	}
 	if got := s.Inbound(ipv4(50, server, ours, nil), 0); got != Pass {
 		t.Errorf("inbound: %s", got)
+	}
+}
+
+var noPorts assign.Ports
+
+func TestWithoutPortsOnlyTheEndsSpeak(t *testing.T) {
+	s := New(ends, noPorts, 64)
+	if got := s.Outbound(ipv4(protoUDP, ours, server, ports(inSet, 53))); got != WrongAddress {
+		t.Errorf("outbound: %s", got)
+	}
+	if got := s.Inbound(ipv4(protoUDP, server, ours, ports(53, inSet)), 0); got != WrongAddress {
+		t.Errorf("inbound: %s", got)
+	}
+	if got := s.Outbound(ipv4(protoUDP, assign.B4Address, assign.AFTRAddress, ports(40000, 5351))); got != Pass {
+		t.Errorf("PCP: %s", got)
 	}
 }
 
@@ -274,7 +288,7 @@ func FuzzPacket(f *testing.F) {
 			return
 		}
 		h, ok := parse(packet)
-		if !ok || h.destination != ours && !wellKnown.Contains(h.destination) {
+		if !ok || h.destination != ours && !assign.WellKnown.Contains(h.destination) {
 			t.Fatalf("passed %x", packet)
 		}
 		sum := func(b []byte) uint16 { return checksum.Of(b[:h.length]) }

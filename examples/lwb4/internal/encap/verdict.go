@@ -17,6 +17,8 @@ const (
 	TooBig                 // with "don't fragment" set; answered by ICMP
 	Unsent                 // refused by the kernel, or there was no room
 	Refused                // an error that came back through IPv6 for what was sent
+	NoBinding              // the AFTR's answer to what it has no binding for
+	Unasked                // the same, but about nothing that was sent lately
 	Verdicts               // how many there are
 )
 
@@ -24,7 +26,7 @@ const (
 func (v Verdict) String() string {
 	names := [Verdicts]string{
 		"passed", "malformed", "wrong-address", "outside-port-set", "no-port",
-		"congested", "outer-source", "too-big", "unsent", "refused",
+		"congested", "outer-source", "too-big", "unsent", "refused", "no-binding", "unasked",
 	}
 	if v < Verdicts {
 		return names[v]

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/assign"
 	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/plugin/portset"
 )
@@ -69,7 +70,7 @@ func must(t *testing.T, err error) {
 }
 
 func (h home) config(s portset.PortSet) Config {
-	return Config{Tunnel: "tun", LAN: "lan", Prefix: lan, Address: shared, PortSet: s, MSS: 1300}
+	return Config{Tunnel: "tun", LAN: "lan", Prefix: lan, Ports: assign.Ports{IPv4: shared, Sets: []portset.PortSet{s}}, MSS: 1300}
 }
 
 func (h home) install(t *testing.T, c Config) {

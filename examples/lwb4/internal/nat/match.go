@@ -143,6 +143,6 @@ func about(protocol uint8) []expr.Any {
 }
 
 func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }
-func drop() []expr.Any {
-	return []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}}
+func drop(counter string) []expr.Any {
+	return concat(count(counter), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
 }

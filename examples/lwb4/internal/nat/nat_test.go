@@ -3,6 +3,7 @@ package nat
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -132,7 +133,7 @@ func TestVerifyStandsAlone(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			c := h.config(s)
 			only := slices.DeleteFunc(chains(c), func(ch chain) bool { return ch.kind == nftables.ChainTypeNAT })
-			must(t, h.cpe.Do(func() error { return install(only) }))
+			must(t, h.cpe.Do(func() error { return errors.Join(Remove(), install(c, only)) }))
 			var r portset.Range
 			for r = range s.Ranges() {
 			}

@@ -1,6 +1,7 @@
 package nat
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/google/nftables/expr"
@@ -14,20 +15,24 @@ func immediate(register uint32, value []byte) expr.Any {
 	return &expr.Immediate{Register: register, Data: value}
 }
 
-func translateDestination(to netip.AddrPort) []expr.Any {
-	return []expr.Any{
-		immediate(regAddress, to.Addr().AsSlice()),
-		immediate(regLow, be16(to.Port())),
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regAddress, RegProtoMin: regLow},
-	}
-}
-
 // translateSource translates the address and leaves ports alone where it can.
 func translateSource(to netip.Addr) []expr.Any {
 	return []expr.Any{
 		immediate(regAddress, to.AsSlice()),
 		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regAddress},
 	}
+}
+
+// chooseSet lets a part of the flows pass: a flow goes by its source to the same
+// one of several port sets, to all destinations (RFC 4787 REQ-1). The last set
+// takes what is left.
+func chooseSet(port uint32, index, of int) []expr.Any {
+	if index == of-1 {
+		return nil
+	}
+	return concat(hashOfSource(port, seedOfSets, uint32(of)), []expr.Any{
+		&expr.Cmp{Op: expr.CmpOpEq, Register: regHash, Data: binary.NativeEndian.AppendUint32(nil, uint32(index))},
+	})
 }
 
 // hashTries bounds the rules that look for a range by hashing.
@@ -66,7 +71,7 @@ func translateInto(to netip.Addr, s portset.PortSet, port uint32) []rule {
 	var rules []rule
 	for seed := range uint32(hashTries) {
 		rules = append(rules, concat(
-			hashOfSource(port, seed+1),
+			hashOfSource(port, seed+1, 1<<32-1),
 			mask(regHash, regHash, be16(^uint16(0)<<(16-a)), be16(0)),
 			[]expr.Any{&expr.Cmp{Op: expr.CmpOpNeq, Register: regHash, Data: be16(0)}},
 			mask(regLow, regHash, all, be16(psid)),
@@ -77,14 +82,18 @@ func translateInto(to netip.Addr, s portset.PortSet, port uint32) []rule {
 	return append(rules, last)
 }
 
-// hashOfSource sets regHash to 32 bits that depend on source address and port.
-func hashOfSource(port, seed uint32) []expr.Any {
+// seedOfSets is none of those by which a range is chosen within a set.
+const seedOfSets = 1000
+
+// hashOfSource sets regHash to a number below modulus that depends on source
+// address and port.
+func hashOfSource(port, seed, modulus uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Payload{DestRegister: regSource, Base: expr.PayloadBaseNetworkHeader, Offset: offsetSource, Len: 4},
 		&expr.Payload{DestRegister: regSource + 1, Base: expr.PayloadBaseTransportHeader, Offset: port, Len: 2},
 		&expr.Hash{
 			SourceRegister: regSource, DestRegister: regHash, Length: 8,
-			Modulus: 1<<32 - 1, Seed: seed, Type: expr.HashTypeJenkins,
+			Modulus: modulus, Seed: seed, Type: expr.HashTypeJenkins,
 		},
 	}
 }

@@ -11,20 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience bounds each of the kernel's answers over netlink.
+// patience bounds how long an address may take to be usable.
 const patience = 5 * time.Second
-
-func openNetlink() (*netlink.Handle, error) {
-	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, fmt.Errorf("open netlink: %w", err)
-	}
-	if err := handle.SetSocketTimeout(patience); err != nil {
-		handle.Close()
-		return nil, fmt.Errorf("netlink timeout: %w", err)
-	}
-	return handle, nil
-}
 
 // configure gives the device its addresses and brings it up. All of it goes
 // away with the device.
@@ -37,8 +25,8 @@ func configure(handle *netlink.Handle, c Config, mtu int) error {
 		return fmt.Errorf("device %s: set MTU %d: %w", c.Name, mtu, err)
 	}
 	addresses := []netip.Prefix{b4Address}
-	b4 := netip.PrefixFrom(c.Softwire.B4, 128)
-	ours, err := hasAddress(handle, c.Softwire.B4)
+	b4 := netip.PrefixFrom(c.Ends.B4, 128)
+	ours, err := hasAddress(handle, c.Ends.B4)
 	if err != nil {
 		return err
 	}
@@ -57,7 +45,7 @@ func configure(handle *netlink.Handle, c Config, mtu int) error {
 	if err := handle.LinkSetUp(link); err != nil {
 		return fmt.Errorf("device %s: bring up: %w", c.Name, err)
 	}
-	if err := awaitLocal(handle, c.Softwire.B4); err != nil {
+	if err := awaitLocal(handle, c.Ends.B4); err != nil {
 		return err
 	}
 	if !c.DefaultRoute {

@@ -35,7 +35,7 @@ type downlink struct {
 }
 
 func newDownlink(u *User) *downlink {
-	d := &downlink{User: u, br: u.config.Softwire.BR.As16(), memory: make([]byte, batch*slotLen)}
+	d := &downlink{User: u, br: u.config.Ends.BR.As16(), memory: make([]byte, batch*slotLen)}
 	d.packets = make([][]byte, 0, batch)
 	for i := range d.messages {
 		point(&d.vectors[i], d.slot(i))
@@ -110,7 +110,7 @@ func (d *downlink) check(i int, packet []byte) encap.Verdict {
 	if !ok || d.messages[i].header.Flags&unix.MSG_TRUNC != 0 {
 		return encap.Malformed
 	}
-	return d.softwire.Inbound(packet, trafficClass)
+	return d.softwire.Load().Inbound(packet, trafficClass)
 }
 
 func (c *control) trafficClass() (uint8, bool) {

@@ -7,12 +7,16 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/assign"
+	"github.com/lwaftr/lw4o6/plugin/forwarder/netio"
 )
 
 // ErrNoKernelTunnel reports a kernel without ip6tnl devices.
 var ErrNoKernelTunnel = errors.New("the kernel has no IPv4-in-IPv6 tunnels (module ip6_tunnel)")
 
-// Kernel is a tunnel that the kernel runs.
+// Kernel is a tunnel that the kernel runs. What is sent through it is not seen here,
+// so the AFTR's errors about it are not believed: Config.Unbound is never called.
 type Kernel struct {
 	name   string
 	handle *netlink.Handle
@@ -31,7 +35,7 @@ func OpenKernel(c Config) (*Kernel, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	handle, err := openNetlink()
+	handle, err := netio.OpenNetlink()
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +67,8 @@ func link(c Config) *netlink.Ip6tnl {
 	attrs.Name = c.Name
 	return &netlink.Ip6tnl{
 		LinkAttrs: attrs,
-		Local:     c.Softwire.B4.AsSlice(),
-		Remote:    c.Softwire.BR.AsSlice(),
+		Local:     c.Ends.B4.AsSlice(),
+		Remote:    c.Ends.BR.AsSlice(),
 		Ttl:       c.HopLimit,
 		Proto:     unix.IPPROTO_IPIP,
 		// The packet to the AFTR has no room and no need for the option, and
@@ -72,6 +76,9 @@ func link(c Config) *netlink.Ip6tnl {
 		Flags: ignoreEncapLimit | copyTrafficClass | copyDSCP,
 	}
 }
+
+// Use does nothing: what is from other ports does not get through the NAT.
+func (k *Kernel) Use(assign.Ports) {}
 
 // Run waits for ctx to end and returns nil: the kernel does the work.
 func (k *Kernel) Run(ctx context.Context) error {

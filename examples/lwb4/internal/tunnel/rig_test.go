@@ -14,10 +14,10 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/assign"
 	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/plugin/forwarder/checksum"
 	"github.com/lwaftr/lw4o6/plugin/portset"
-	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,13 +46,14 @@ type rig struct {
 	opened            map[int]bool
 	ctx               context.Context
 	stopped           chan error
+	unbound           chan struct{}
 	stop              context.CancelFunc
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	netlab.Require(t)
-	r := &rig{T: t, lab: netlab.New(), opened: map[int]bool{}}
+	r := &rig{T: t, lab: netlab.New(), unbound: make(chan struct{}, 8), opened: map[int]bool{}}
 	t.Cleanup(func() { r.must(r.lab.Close()) })
 	for name, ns := range map[string]**netlab.Namespace{"cpe": &r.cpe, "router": &r.router, "aftr": &r.aftr} {
 		var err error
@@ -119,26 +120,28 @@ func (r *rig) closeRaw(fd int) {
 }
 
 func config() Config {
+	return Config{Name: "softwire", Ends: assign.Ends{B4: b4, BR: br}, MTU: 1500, HopLimit: 64, DefaultRoute: true}
+}
+
+// assigned is what the tunnel carries.
+func assigned() assign.Ports {
 	ports, err := portset.Of(0, 6, 1) // 1024 to 2047
 	if err != nil {
-		panic(err)
+		panic(err) // the parameters are right
 	}
-	return Config{
-		Name:         "softwire",
-		Softwire:     softwire.Softwire{IPv4: shared, PortSet: ports, B4: b4, BR: br},
-		MTU:          1500,
-		HopLimit:     64,
-		DefaultRoute: true,
-	}
+	return assign.Ports{IPv4: shared, Sets: []portset.PortSet{ports}}
 }
 
 // start opens the tunnel and runs it until the test ends.
 func (r *rig) start() {
 	r.Helper()
 	r.must(r.cpe.Do(func() (err error) {
-		r.tunnel, err = OpenUser(config(), quiet())
+		c := config()
+		c.Unbound = func() { r.unbound <- struct{}{} }
+		r.tunnel, err = OpenUser(c, quiet())
 		return err
 	}))
+	r.tunnel.Use(assigned())
 	r.ctx, r.stop = context.WithCancel(r.Context())
 	r.stopped = make(chan error, 1)
 	go func() { r.stopped <- r.tunnel.Run(r.ctx) }()

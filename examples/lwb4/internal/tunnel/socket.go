@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/assign"
 )
 
 // Sizes of what the kernel may hold for a socket, in octets.
@@ -26,10 +26,12 @@ type sockets struct {
 	send int
 	// probe knows the path MTU and never sends.
 	probe int
+	// errors has ICMPv6 errors of the BR address.
+	errors int
 }
 
-func openSockets(s softwire.Softwire) (*sockets, error) {
-	all := &sockets{receive: -1, send: -1, probe: -1}
+func openSockets(s assign.Ends) (*sockets, error) {
+	all := &sockets{receive: -1, send: -1, probe: -1, errors: -1}
 	if err := all.open(s); err != nil {
 		all.close()
 		if errors.Is(err, unix.EPERM) {
@@ -40,7 +42,7 @@ func openSockets(s softwire.Softwire) (*sockets, error) {
 	return all, nil
 }
 
-func (all *sockets) open(s softwire.Softwire) error {
+func (all *sockets) open(s assign.Ends) error {
 	var err error
 	if all.receive, err = connected(unix.SOCK_RAW, unix.IPPROTO_IPIP, s); err != nil {
 		return err
@@ -62,12 +64,24 @@ func (all *sockets) open(s softwire.Softwire) error {
 	if err := unix.SetsockoptTimeval(all.send, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 1}); err != nil {
 		return fmt.Errorf("send timeout: %w", err)
 	}
-	all.probe, err = connected(unix.SOCK_DGRAM, unix.IPPROTO_UDP, s)
-	return err
+	if all.probe, err = connected(unix.SOCK_DGRAM, unix.IPPROTO_UDP, s); err != nil {
+		return err
+	}
+	if all.errors, err = connected(unix.SOCK_RAW, unix.IPPROTO_ICMPV6, s); err != nil {
+		return err
+	}
+	const unreachable = 1 // RFC 4443 section 3.1
+	if err := unix.SetsockoptICMPv6Filter(all.errors, unix.SOL_ICMPV6, unix.ICMPV6_FILTER, icmp6Filter(unreachable)); err != nil {
+		return fmt.Errorf("filter of ICMPv6: %w", err)
+	}
+	if err := unix.SetNonblock(all.errors, true); err != nil {
+		return fmt.Errorf("ICMPv6 socket: %w", err)
+	}
+	return nil
 }
 
 // connected opens a socket between the softwire's two ends.
-func connected(kind, protocol int, s softwire.Softwire) (int, error) {
+func connected(kind, protocol int, s assign.Ends) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET6, kind|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return -1, fmt.Errorf("socket for protocol %d: %w", protocol, err)
@@ -110,7 +124,7 @@ func (all *sockets) pathMTU(br netip.Addr) (int, error) {
 }
 
 func (all *sockets) close() {
-	for _, fd := range []int{all.receive, all.send, all.probe} {
+	for _, fd := range []int{all.receive, all.send, all.probe, all.errors} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}

@@ -258,7 +258,7 @@ func TestValidate(t *testing.T) {
 		"small MTU":   func(c *Config) { c.MTU = 1279 },
 		"large MTU":   func(c *Config) { c.MTU = 65536 },
 		"hop limit":   func(c *Config) { c.HopLimit = 0 },
-		"no softwire": func(c *Config) { c.Softwire.BR = netip.Addr{} },
+		"no softwire": func(c *Config) { c.Ends.BR = netip.Addr{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config()

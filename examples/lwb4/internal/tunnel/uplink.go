@@ -43,11 +43,13 @@ func (up *uplink) run() error {
 
 // take sends what the LAN has sent.
 func (up *uplink) take(frames []netio.Frame) {
+	softwire, now := up.softwire.Load(), time.Now()
 	for _, f := range frames {
-		verdict := up.softwire.Outbound(f.Packet())
+		verdict := softwire.Outbound(f.Packet())
 		if verdict == encap.Pass {
+			up.sent.note(f.Packet(), now)
 			outer := f.Buf[f.Start-encap.HeaderLen : f.End]
-			up.softwire.Encapsulate(outer)
+			softwire.Encapsulate(outer)
 			verdict = up.queue(outer)
 		}
 		up.count(verdict)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/assign"
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/encap"
 	"github.com/lwaftr/lw4o6/plugin/forwarder/netio"
 )
@@ -22,7 +23,8 @@ const batch = 64
 type User struct {
 	config   Config
 	log      logrus.FieldLogger
-	softwire *encap.Softwire
+	softwire atomic.Pointer[encap.Softwire]
+	sent     recent
 	tun      *netio.TUN
 	sockets  *sockets
 	wake     int // a descriptor that is readable when Run is to end
@@ -37,7 +39,8 @@ func OpenUser(c Config, log logrus.FieldLogger) (*User, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	u := &User{config: c, log: log, softwire: encap.New(c.Softwire, c.HopLimit), wake: -1}
+	u := &User{config: c, log: log, wake: -1}
+	u.Use(assign.Ports{})
 	if err := u.open(); err != nil {
 		u.release()
 		return nil, err
@@ -50,7 +53,7 @@ func (u *User) open() error {
 	if u.tun, err = netio.OpenTUN(netio.DeviceConfig{Kind: netio.KindTUN, Name: u.config.Name}, batch); err != nil {
 		return err
 	}
-	handle, err := openNetlink()
+	handle, err := netio.OpenNetlink()
 	if err != nil {
 		return err
 	}
@@ -61,7 +64,7 @@ func (u *User) open() error {
 	if err := configure(handle, u.config, u.config.MTU); err != nil {
 		return err
 	}
-	if u.sockets, err = openSockets(u.config.Softwire); err != nil {
+	if u.sockets, err = openSockets(u.config.Ends); err != nil {
 		return err
 	}
 	if u.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
@@ -70,9 +73,14 @@ func (u *User) open() error {
 	return u.learnMTU()
 }
 
+// Use has the tunnel carry what is from and to ports, and nothing else but PCP.
+func (u *User) Use(ports assign.Ports) {
+	u.softwire.Store(encap.New(u.config.Ends, ports, u.config.HopLimit))
+}
+
 // learnMTU asks the kernel what the path carries.
 func (u *User) learnMTU() error {
-	mtu, err := u.sockets.pathMTU(u.config.Softwire.BR)
+	mtu, err := u.sockets.pathMTU(u.config.Ends.BR)
 	if err != nil {
 		return err
 	}
@@ -92,6 +100,7 @@ func (u *User) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return newUplink(u).run() })
 	group.Go(func() error { return newDownlink(u).run() })
+	group.Go(func() error { return u.listen() })
 	group.Go(func() error {
 		u.watch(ctx)
 		// An eventfd takes the first write in any case.

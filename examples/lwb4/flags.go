@@ -8,18 +8,18 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/lwaftr/lw4o6/examples/lwb4/internal/cpe"
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/settings"
 	"github.com/lwaftr/lw4o6/plugin/config"
 )
 
-// settings are the flags that a file's values can be given or replaced by.
-type settings struct {
+// flags are those that a file's values can be given or replaced by.
+type flags struct {
 	file string
-	to   cpe.Config // where flags are read to
+	to   settings.Config // where flags are read to
 }
 
-func (s *settings) flags(f *pflag.FlagSet) {
-	s.to = cpe.DefaultConfig()
+func (s *flags) add(f *pflag.FlagSet) {
+	s.to = settings.Default()
 	f.StringVarP(&s.file, "config", "c", "", "configuration file; flags override what it says")
 	text := func(to encoding.TextUnmarshaler, name, usage string) {
 		f.Var(&textValue{to: to}, name, usage)
@@ -39,10 +39,10 @@ func (s *settings) flags(f *pflag.FlagSet) {
 
 // unchecked is a Config that is not validated when it is read, because flags
 // may complete it.
-type unchecked cpe.Config
+type unchecked settings.Config
 
 // config puts file and flags together and validates the result.
-func (s *settings) config(f *pflag.FlagSet) (cpe.Config, error) {
+func (s *flags) config(f *pflag.FlagSet) (settings.Config, error) {
 	if s.file == "" {
 		return s.to, s.to.Validate()
 	}
@@ -50,7 +50,7 @@ func (s *settings) config(f *pflag.FlagSet) (cpe.Config, error) {
 	// more.
 	given := map[*pflag.Flag]string{}
 	f.Visit(func(flag *pflag.Flag) { given[flag] = flag.Value.String() })
-	s.to = cpe.DefaultConfig()
+	s.to = settings.Default()
 	doc, err := config.Load(s.file, (*unchecked)(&s.to))
 	if err != nil {
 		return s.to, err
