@@ -161,3 +161,15 @@ func (p *Plugin) ReloadFile(ctx context.Context) (Change, error) {
 	}
 	return change, nil
 }
+
+// SetLogLevel changes what is logged, until the next start or a reload with
+// another log section. The error is a *ConfigError.
+func (p *Plugin) SetLogLevel(level string) error {
+	c, _ := p.wanted()
+	c.Log.Level = level
+	if err := c.Log.Validate(); err != nil {
+		return &ConfigError{err}
+	}
+	p.logConfig(c.Log)
+	return nil
+}

@@ -149,6 +149,13 @@ func TestReloadSettings(t *testing.T) {
 	if logged.Level != "debug" {
 		t.Errorf("the log's settings did not arrive: %+v", logged)
 	}
+	if err := p.SetLogLevel("trace"); err != nil || logged.Level != "trace" {
+		t.Errorf("SetLogLevel: %v, %+v", err, logged)
+	}
+	var bad *ConfigError
+	if err := p.SetLogLevel("fatal"); !errors.As(err, &bad) || logged.Level != "trace" {
+		t.Errorf("a level that ends the process: %v, %+v", err, logged)
+	}
 	if tuned := dp.tuned.Load(); tuned == nil || tuned.Forwarder.Hairpin {
 		t.Error("the data plane's settings did not arrive")
 	}

@@ -108,7 +108,7 @@ type view struct {
 
 func (p *Plugin) view(run *running) control.Router {
 	v := view{p, run}
-	router := control.Router{Status: v, Table: run.table, Counters: v, Problems: v, Tracer: v, Reloader: v, Resyncer: run.rec, History: v, Metrics: run.scrapes}
+	router := control.Router{Status: v, Table: run.table, Counters: v, Problems: v, Tracer: v, Reloader: v, Resyncer: run.rec, History: v, Metrics: run.scrapes, Log: p}
 	if run.leases != nil {
 		router.Lending = &control.Lending{Leases: run.leases, Pools: p, Backup: run.store}
 	}

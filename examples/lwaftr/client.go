@@ -162,3 +162,21 @@ func newResync() *cobra.Command {
 	t.flags(cmd, 30*time.Second)
 	return cmd
 }
+
+func newLogLevel() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "log-level LEVEL",
+		Short: "change what the running router logs",
+		Long: "Log-level changes what the running router logs: error, warning, info, debug or trace. It lasts until\n" +
+			"the router is started again, or its configuration gets another log section.",
+		Example:   "  lwaftr log-level debug",
+		Args:      cobra.ExactArgs(1),
+		ValidArgs: []string{"error", "warning", "info", "debug", "trace"},
+		RunE: t.ask(func(ctx context.Context, _ *cobra.Command, args []string, c *api.Client) error {
+			return c.SetLogLevel(ctx, args[0])
+		}),
+	}
+	t.flags(cmd, 30*time.Second)
+	return cmd
+}

@@ -32,8 +32,8 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 	walk(newRoot(), nil)
-	if n != 43 {
-		t.Errorf("%d commands, want 43", n)
+	if n != 45 {
+		t.Errorf("%d commands, want 45", n)
 	}
 }
 

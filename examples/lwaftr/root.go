@@ -54,7 +54,7 @@ func newRoot(options ...plugin.Option) *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRun(options), newCheck(), newHistory(), newReload(), newResync(), newLease(), newPool(), newPCP(), newPCPReset(), newBackup(), newBGP(), newDrain(), newRestore(), newShow(), newTeardown(), newTrace(), newUndrain(), newVersion(), newWho())
+	root.AddCommand(newRun(options), newCheck(), newHistory(), newLogLevel(), newReload(), newResync(), newLease(), newPool(), newPCP(), newPCPReset(), newBackup(), newBGP(), newDrain(), newRestore(), newShow(), newSupportBundle(), newTeardown(), newTrace(), newUndrain(), newVersion(), newWho())
 	return root
 }
 

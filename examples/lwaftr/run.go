@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -72,9 +73,15 @@ func run(ctx context.Context, path string, clean bool, stderr io.Writer, options
 		return f.Locate(err)
 	}
 	log.WithField("file", path).WithField("version", version()).Info("started")
-	follow(ctx, p, hangups, log)
+	systemd := manager{log}
+	systemd.started()
+	var beside sync.WaitGroup
+	beside.Go(func() { systemd.keepAlive(ctx, p) })
+	follow(ctx, p, hangups, log, systemd)
 	stop() // from now on a second signal ends the process
 	log.Info("stopping")
+	systemd.stopping()
+	beside.Wait()
 	after := context.WithoutCancel(ctx)
 	if err := p.Stop(after); err != nil {
 		return err
@@ -85,21 +92,27 @@ func run(ctx context.Context, path string, clean bool, stderr io.Writer, options
 	return p.Err()
 }
 
-// follow reloads at every hangup until ctx ends or p has ended by itself.
-func follow(ctx context.Context, p *plugin.Plugin, hangups <-chan os.Signal, log logrus.FieldLogger) {
+// follow reloads at every hangup, and tells systemd what happens, until ctx ends or p has ended by itself.
+func follow(ctx context.Context, p *plugin.Plugin, hangups <-chan os.Signal, log logrus.FieldLogger, systemd manager) {
+	ready := p.Ready()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.Done():
 			return
+		case <-ready:
+			systemd.programmed(p)
+			ready = nil
 		case <-hangups:
+			done := systemd.reloading()
 			if _, err := p.ReloadFile(ctx); err != nil {
 				for _, line := range errorLines(&actionError{err}) {
 					log.Error(line)
 				}
 				log.Error("the configuration was not taken; nothing was changed")
 			}
+			done()
 		}
 	}
 }

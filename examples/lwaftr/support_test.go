@@ -123,6 +123,19 @@ func start(t *testing.T, path string, dp dataplane.Dataplane) *router {
 // launch is start with other options.
 func launch(t *testing.T, path string, options ...plugin.Option) *router {
 	t.Helper()
+	r := begin(t, path, options...)
+	c := api.NewClient(r.socket)
+	defer c.Close()
+	r.until(t, "ready", func() bool {
+		s, err := c.Status(t.Context())
+		return err == nil && s.Ready
+	})
+	return r
+}
+
+// begin is launch that does not wait.
+func begin(t *testing.T, path string, options ...plugin.Option) *router {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &router{
 		socket: filepath.Join(filepath.Dir(path), "control.sock"),
@@ -138,12 +151,6 @@ func launch(t *testing.T, path string, options ...plugin.Option) *router {
 		if t.Failed() {
 			t.Logf("log of the router:\n%s", r.log)
 		}
-	})
-	c := api.NewClient(r.socket)
-	defer c.Close()
-	r.until(t, "ready", func() bool {
-		s, err := c.Status(t.Context())
-		return err == nil && s.Ready
 	})
 	return r
 }

@@ -53,6 +53,7 @@ func (s *Server) Handler() http.Handler {
 	handle(http.MethodGet, api.PathGoroutines, nil, func(*http.Request, url.Values) (any, error) {
 		return goroutines, nil
 	})
+	handle(http.MethodPost, api.PathLog, nil, s.logLevel)
 	handle(http.MethodPost, api.PathTrace, nil, s.trace)
 	handle(http.MethodPost, api.PathReload, nil, func(r *http.Request, _ url.Values) (any, error) {
 		result, err := s.router.Reloader.Reload(r.Context())
@@ -219,6 +220,18 @@ func (s *Server) ready(r *http.Request, _ url.Values) (any, error) {
 		return nil, &api.Error{Status: http.StatusServiceUnavailable, Message: "the router is not ready", Details: status.Problems}
 	}
 	return api.Health{Healthy: true}, nil
+}
+
+// logLevel answers PathLog.
+func (s *Server) logLevel(r *http.Request, _ url.Values) (any, error) {
+	var req api.LogRequest
+	if err := decode(r, &req); err != nil {
+		return nil, err
+	}
+	if err := s.router.Log.SetLogLevel(req.Level); err != nil {
+		return nil, &api.Error{Status: http.StatusUnprocessableEntity, Message: err.Error()}
+	}
+	return struct{}{}, nil
 }
 
 // trace answers PathTrace.

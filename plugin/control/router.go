@@ -30,6 +30,7 @@ type Router struct {
 	Resyncer Resyncer
 	History  History
 	Metrics  http.Handler // answers scrapes
+	Log      Leveler
 	// Lending is nil in a router that lends no port sets.
 	Lending *Lending
 	// PCP is nil in a router that does not serve it.
@@ -93,4 +94,9 @@ type History interface {
 // Resyncer asks for the data plane to be read back and mended. It does not wait.
 type Resyncer interface {
 	Resync()
+}
+
+// Leveler changes what is logged. The error is for whoever asked.
+type Leveler interface {
+	SetLogLevel(level string) error
 }

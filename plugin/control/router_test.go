@@ -40,8 +40,15 @@ type fakeRouter struct {
 }
 
 func (f *fakeRouter) router() Router {
-	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, History: f, Lending: f.lending, PCP: f, Announcing: f.announcing,
+	return Router{Status: f, Table: f.table, Counters: f, Problems: f, Tracer: f, Reloader: f, Resyncer: f, History: f, Lending: f.lending, PCP: f, Announcing: f.announcing, Log: f,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "up 1") })}
+}
+
+func (f *fakeRouter) SetLogLevel(level string) error {
+	if level != "debug" {
+		return fmt.Errorf("level: %q is none", level)
+	}
+	return nil
 }
 
 func (f *fakeRouter) Status(context.Context) (api.Status, error) {

@@ -46,6 +46,13 @@ func TestCalls(t *testing.T) {
 	if err := c.Goroutines(ctx, &goroutines); err != nil || !strings.Contains(goroutines.String(), "TestCalls") {
 		t.Errorf("Goroutines: %q, %v", &goroutines, err)
 	}
+	if err := c.SetLogLevel(ctx, "debug"); err != nil {
+		t.Errorf("SetLogLevel: %v", err)
+	}
+	var refused *api.Error
+	if err := c.SetLogLevel(ctx, "loud"); !errors.As(err, &refused) || refused.Status != http.StatusUnprocessableEntity {
+		t.Errorf("SetLogLevel to nothing: %v", err)
+	}
 	packet := bytes.Repeat([]byte{7}, api.MaxPacket)
 	trace, err := c.Trace(ctx, api.TraceRequest{Side: "ipv6", Packet: packet})
 	if err != nil || len(trace.Steps) != 1 || len(trace.Sent) != 1 {

@@ -129,6 +129,12 @@ func (c *Client) Goroutines(ctx context.Context, w io.Writer) error {
 	return c.copy(ctx, w, http.MethodGet, PathGoroutines)
 }
 
+// SetLogLevel changes what the router logs: error, warning, info, debug or trace.
+func (c *Client) SetLogLevel(ctx context.Context, level string) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, PathLog, LogRequest{Level: level})
+	return err
+}
+
 // copy writes the answer to w as it is.
 func (c *Client) copy(ctx context.Context, w io.Writer, method, path string) error {
 	res, err := c.do(ctx, method, path, nil)

@@ -15,6 +15,7 @@
 //	GET  /v1/history    HoldPage; ?ipv4= ?port= ?subscriber= ?b4= ?pool= ?from= ?to= ?after= ?limit=
 //	POST /v1/trace      TraceRequest -> Trace
 //	POST /v1/reload     ReloadResult
+//	POST /v1/log        LogRequest -> {}, until the next start or change of log.level
 //	POST /v1/resync     {}: reads the data plane back and mends it
 //	POST /v1/pcp/reset  {}: has all PCP clients ask for their port sets again
 //

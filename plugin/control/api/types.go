@@ -26,6 +26,7 @@ const (
 	PathPCPReset  = "/v1/pcp/reset"
 
 	PathGoroutines = "/v1/goroutines"
+	PathLog        = "/v1/log"
 
 	PathLeases         = "/v1/leases"
 	PathLeaseOffer     = "/v1/leases/offer"
@@ -55,6 +56,11 @@ const (
 	MaxAnswer    = 1 << 24 // bytes of an answer's body
 	MaxPacket    = 65_575  // bytes of a packet to trace: 40 and the largest payload
 )
+
+// LogRequest changes what is logged.
+type LogRequest struct {
+	Level string `json:"level"` // error, warning, info, debug or trace
+}
 
 // Health is an answer of 200: whoever wants only that need not read it.
 type Health struct {
