@@ -3,9 +3,11 @@ package pcp
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
+	"github.com/lwaftr/lw4o6/plugin/limiter"
 	"github.com/lwaftr/lw4o6/plugin/portset"
 )
 
@@ -21,7 +23,7 @@ type Server struct {
 	// slots has a token for each request that waits for Grants.
 	slots chan struct{}
 
-	perSource, perPrefix *limiter
+	perSource, perPrefix *limiter.Limiter[netip.Prefix]
 }
 
 // New returns a server of what grants has. now is time.Now but in tests. The error
@@ -34,8 +36,8 @@ func New(config Config, grants Grants, epoch *Epoch, now func() time.Time) (*Ser
 		config: config, grants: grants, epoch: epoch, now: now,
 		moves:     moves{last: make(map[place]time.Time)},
 		slots:     make(chan struct{}, config.MaxPending),
-		perSource: newLimiter(config.SourceRate),
-		perPrefix: newLimiter(config.PrefixRate),
+		perSource: limiter.New[netip.Prefix](config.SourceRate),
+		perPrefix: limiter.New[netip.Prefix](config.PrefixRate),
 	}, nil
 }
 

@@ -120,7 +120,7 @@ func (s *Server) admit(d datagram.Datagram) (Origin, bool) {
 	// A flood from one address does not use up what its prefix may send.
 	whole := netip.PrefixFrom(from.LwB4, from.LwB4.BitLen())
 	prefix, err := from.LwB4.Prefix(s.config.PrefixLen)
-	return from, err == nil && s.perSource.allow(now, whole) && s.perPrefix.allow(now, prefix)
+	return from, err == nil && s.perSource.Allow(now, whole) && s.perPrefix.Allow(now, prefix)
 }
 
 func unicast(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() }

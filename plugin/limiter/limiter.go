@@ -1,15 +1,16 @@
-package pcp
+// Package limiter owns how many requests somebody may send: token buckets by who
+// sends, in memory that does not grow.
+package limiter
 
 import (
 	"hash/maphash"
-	"net/netip"
 	"sync"
 	"time"
 )
 
-// limiter is token buckets by address, in memory that does not grow: addresses
-// that fall into the same place share a bucket.
-type limiter struct {
+// Limiter is token buckets by key: keys that fall into the same place share a
+// bucket. Its methods may be called from several goroutines.
+type Limiter[K comparable] struct {
 	rate    float64 // tokens per second; 0 is without limit
 	seed    maphash.Seed
 	mu      sync.Mutex
@@ -28,16 +29,18 @@ const (
 	burst   = 2
 )
 
-func newLimiter(rate int) *limiter {
-	l := &limiter{rate: float64(rate), seed: maphash.MakeSeed()}
+// New returns a Limiter of rate requests per second for each key; 0 is without
+// limit.
+func New[K comparable](rate int) *Limiter[K] {
+	l := &Limiter[K]{rate: float64(rate), seed: maphash.MakeSeed()}
 	if rate > 0 {
 		l.buckets = make([]bucket, buckets)
 	}
 	return l
 }
 
-// allow takes a token, if there is one.
-func (l *limiter) allow(now time.Time, whose netip.Prefix) bool {
+// Allow takes a token, if there is one.
+func (l *Limiter[K]) Allow(now time.Time, whose K) bool {
 	if l.rate == 0 {
 		return true
 	}
