@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/lwaftr/lw4o6/plugin/config"
+	"github.com/lwaftr/lw4o6/plugin/config/configtest"
 )
 
 // good is a whole configuration; the tests change single lines of it.
@@ -222,7 +223,7 @@ func TestLogConfigApply(t *testing.T) {
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte(Reference()))
-	f.Add([]byte(switchedOff.ReplaceAllString(Reference(), "$1$2")))
+	f.Add([]byte(configtest.SwitchOn(Reference())))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := DefaultConfig()
 		if _, err := config.Parse("f", data, &c); err != nil {
