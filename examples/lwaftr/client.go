@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -41,9 +38,9 @@ func (t *target) flags(cmd *cobra.Command, timeout time.Duration) {
 // client makes the client that the flags ask for.
 func (t *target) client() (*api.Client, error) {
 	if t.server != "" {
-		c, err := clientTLS(t.ca, t.cert, t.key)
+		c, err := api.ClientTLS(t.ca, t.cert, t.key)
 		if err != nil {
-			return nil, err
+			return nil, usagef("%v", err)
 		}
 		return api.NewTLSClient(t.server, c), nil
 	}
@@ -58,22 +55,6 @@ func (t *target) client() (*api.Client, error) {
 		}
 	}
 	return api.NewClient(socket), nil
-}
-
-func clientTLS(ca, cert, key string) (*tls.Config, error) {
-	certificate, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		return nil, usagef("--cert and --key: %v", err)
-	}
-	text, err := os.ReadFile(ca)
-	if err != nil {
-		return nil, usagef("--ca: %v", err)
-	}
-	authority := x509.NewCertPool()
-	if !authority.AppendCertsFromPEM(text) {
-		return nil, usagef("--ca: %s has no certificate in PEM form", ca)
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: authority, Certificates: []tls.Certificate{certificate}}, nil
 }
 
 // ask is an action that asks the router.

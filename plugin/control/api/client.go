@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"syscall"
 	"time"
 )
@@ -47,8 +49,33 @@ func NewTLSClient(address string, c *tls.Config) *Client {
 	return &Client{http: http.Client{Transport: t}, base: "https://" + address, at: address}
 }
 
+// ClientTLS is how to talk to a router whose certificate is of the authority in
+// the PEM file ca, with the certificate and key of two others. The error names the
+// file that cannot be used.
+func ClientTLS(ca, cert, key string) (*tls.Config, error) {
+	certificate, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s with key %s: %w", cert, key, err)
+	}
+	text, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, fmt.Errorf("authority: %w", err)
+	}
+	authority := x509.NewCertPool()
+	if !authority.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("authority %s: has no certificate in PEM form", ca)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: authority, Certificates: []tls.Certificate{certificate}}, nil
+}
+
+// idleConns is how many connections wait for the next call at most: a provisioning
+// system makes many at once.
+const idleConns = 64
+
 func transport() *http.Transport {
-	return &http.Transport{DisableCompression: true, MaxIdleConns: 1, IdleConnTimeout: 10 * time.Second}
+	return &http.Transport{
+		DisableCompression: true, MaxIdleConns: idleConns, MaxIdleConnsPerHost: idleConns, IdleConnTimeout: 10 * time.Second,
+	}
 }
 
 // Close closes idle connections.
