@@ -1,0 +1,230 @@
+package delegation
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Offer returns the delegation that Grant would make, and keeps its prefix for the
+// client for a minute. Errors are those of Grant.
+func (b *Book) Offer(q Query, now time.Time) (Delegation, error) {
+	b.expireOffers(now, 0)
+	d, err := b.decide(q, now)
+	if err == nil && d.State != Bound {
+		b.addOffer(d.Prefix, q.Client, q.IAID, now)
+	}
+	return b.bound(d, q, now), err
+}
+
+// Grant returns the delegation that q's client has, extended, or a new one, and
+// enters it. The error wraps ErrExhausted or ErrQuota; or ErrUnknown if q is
+// Renewing and there is none.
+func (b *Book) Grant(q Query, now time.Time) (Delegation, error) {
+	b.expireOffers(now, 0)
+	d, err := b.decide(q, now)
+	if err != nil {
+		return Delegation{}, err
+	}
+	d = b.bound(d, q, now)
+	b.endOffer(d.Prefix)
+	if r := b.own(q.Client, q.IAID, Bound); r != nil && r.Prefix != d.Prefix {
+		b.withdraw(r.Delegation, now)
+	}
+	b.Put(d)
+	b.disown(q.Client)
+	return d, nil
+}
+
+// disown forgets what a client had long ago, if it has had many prefixes, so that
+// changing IAIDs and wishes cost no memory. Their hold-down goes on.
+func (b *Book) disown(client string) {
+	for of := b.clients[client]; len(of) > maxQuota; of = b.clients[client] {
+		i := slices.IndexFunc(of, func(r *record) bool { return r.State == Resting })
+		if i < 0 {
+			return
+		}
+		d := of[i].Delegation
+		d.Holder = Holder{}
+		b.Put(d)
+	}
+}
+
+// decide finds the prefix for q, and returns what is known of it.
+func (b *Book) decide(q Query, now time.Time) (Delegation, error) {
+	if r := b.own(q.Client, q.IAID, Bound); r != nil && r.stock != nil && slices.Contains(q.Pools, r.Pool) {
+		return r.Delegation, nil
+	}
+	if q.Renewing {
+		return Delegation{}, ErrUnknown
+	}
+	stocks := b.among(q)
+	if len(stocks) == 0 {
+		return Delegation{}, fmt.Errorf("%w: no pool is for this client", ErrExhausted)
+	}
+	if r := b.replaced(q, stocks); r != nil {
+		return r.Delegation, nil
+	}
+	err := error(ErrExhausted)
+	for _, s := range stocks {
+		if over := b.overQuota(q, s); over != nil {
+			err = over
+			continue
+		}
+		if prefix, ok := b.choose(q, s, now); ok {
+			return b.known(prefix), nil
+		}
+	}
+	return Delegation{}, err
+}
+
+// known is what is known of a prefix, which may be nothing.
+func (b *Book) known(prefix netip.Prefix) Delegation {
+	if r, ok := b.records[prefix]; ok {
+		return r.Delegation
+	}
+	return Delegation{Prefix: prefix}
+}
+
+// own is what a client has, or had, by an IAID.
+func (b *Book) own(client string, iaid uint32, state State) *record {
+	for _, r := range b.clients[client] {
+		if r.IAID == iaid && r.State == state {
+			return r
+		}
+	}
+	return nil
+}
+
+// among are the pools of q, those with the length that is wished for first.
+func (b *Book) among(q Query) []*stock {
+	var suit, others []*stock
+	for _, name := range q.Pools {
+		i := slices.IndexFunc(b.stocks, func(s *stock) bool { return s.Name == name })
+		switch {
+		case i < 0:
+		case q.Want.IsValid() && q.Want.Bits() == int(b.stocks[i].DelegatedLen):
+			suit = append(suit, b.stocks[i])
+		default:
+			others = append(others, b.stocks[i])
+		}
+	}
+	return append(suit, others...)
+}
+
+// replaced is a delegation of q's line to another device, which q's takes over
+// when the quota leaves no other.
+func (b *Book) replaced(q Query, stocks []*stock) *record {
+	if q.DUID == "" || b.overQuota(q, stocks[0]) == nil {
+		return nil
+	}
+	for _, r := range b.clients[q.Client] {
+		if r.State == Bound && r.DUID != q.DUID && slices.Contains(stocks, r.stock) {
+			return r
+		}
+	}
+	return nil
+}
+
+func (b *Book) overQuota(q Query, s *stock) error {
+	bound := 0
+	for _, r := range b.clients[q.Client] {
+		// One that its link does not allow any more makes room.
+		if r.State == Bound && r.IAID != q.IAID {
+			bound++
+		}
+	}
+	if bound >= s.Quota {
+		return fmt.Errorf("%w: the client has %d", ErrQuota, bound)
+	}
+	if s.LineQuota > 0 && q.Line != "" && b.lines[q.Line] >= s.LineQuota {
+		return fmt.Errorf("%w: the line has %d", ErrQuota, b.lines[q.Line])
+	}
+	return nil
+}
+
+// choose finds a prefix of s: the one that is wished for, that was offered or was
+// the client's last, one that nobody has had, or the one that has rested longest.
+func (b *Book) choose(q Query, s *stock, now time.Time) (netip.Prefix, bool) {
+	if b.available(q.Want, q, s, now) {
+		return q.Want, true
+	}
+	if prefix, ok := b.offers.to(q.Client, q.IAID); ok && b.available(prefix, q, s, now) {
+		return prefix, true
+	}
+	if r := b.last(q, s); r != nil {
+		return r.Prefix, true
+	}
+	for i := range s.free {
+		delete(s.free, i)
+		if prefix := s.at(i); b.available(prefix, q, s, now) {
+			return prefix, true
+		}
+	}
+	for ; s.next < s.end; s.next++ {
+		if prefix := s.at(s.next); b.records[prefix] == nil && b.available(prefix, q, s, now) {
+			s.next++
+			return prefix, true
+		}
+	}
+	if r, until, ok := s.resting.first(); ok && !until.After(now) && !b.offers.toOther(r.Prefix, q.Client, q.IAID) {
+		return r.Prefix, true
+	}
+	return netip.Prefix{}, false
+}
+
+// available reports whether q's client may have a prefix of s.
+func (b *Book) available(prefix netip.Prefix, q Query, s *stock, now time.Time) bool {
+	if !prefix.IsValid() || b.offers.toOther(prefix, q.Client, q.IAID) {
+		return false
+	}
+	if _, ok := s.index(prefix); !ok || s.excludes(prefix) {
+		return false
+	}
+	r, ok := b.records[prefix]
+	return !ok || r.State == Resting && (r.Client == q.Client || !r.Owing && !r.Until.After(now))
+}
+
+// last is a prefix of s that q's client had, that of the same IAID first.
+func (b *Book) last(q Query, s *stock) (found *record) {
+	for _, r := range b.clients[q.Client] {
+		if r.State != Resting || r.stock != s || b.offers.toOther(r.Prefix, q.Client, q.IAID) || s.excludes(r.Prefix) {
+			continue
+		}
+		if r.IAID == q.IAID {
+			return r
+		}
+		if found == nil {
+			found = r
+		}
+	}
+	return found
+}
+
+// bound is d in the hands of q's client from now on.
+func (b *Book) bound(d Delegation, q Query, now time.Time) Delegation {
+	s := b.stockOf(d.Prefix)
+	if s == nil {
+		return d
+	}
+	if d.State != Bound || d.Client != q.Client || d.DUID != q.DUID || d.IAID != q.IAID {
+		d.Start = floor(now)
+		d.Horizon = time.Time{}
+	}
+	if d.Client != q.Client {
+		d = Delegation{Prefix: d.Prefix, Start: d.Start}
+	}
+	d.Pool, d.Holder, d.State, d.Until = s.Name, q.Holder, Bound, time.Time{}
+	return d.extended(s.ValidLifetime, now)
+}
+
+// extended is d for lifetime from now, and after a restart as long again if that is
+// not durable yet.
+func (d Delegation) extended(lifetime time.Duration, now time.Time) Delegation {
+	d.Expires = ceil(now.Add(lifetime))
+	if d.Expires.After(d.Horizon) {
+		d.Horizon = d.Expires.Add(lifetime)
+	}
+	return d
+}

@@ -1,0 +1,246 @@
+package delegation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/plugin/store"
+)
+
+// Session is the right to change one client's delegations. What it changes counts
+// when Commit has returned nil; Close takes the rest back. It is for one goroutine.
+type Session struct {
+	k       *Keeper
+	client  string
+	others  []string // clients that it is of besides
+	done    chan struct{}
+	journal journal
+}
+
+// Session begins a session of a client, when those before it have ended. The error
+// is that of ctx.
+func (k *Keeper) Session(ctx context.Context, client string) (*Session, error) {
+	for {
+		k.mu.Lock()
+		done, busy := k.busy[client]
+		if !busy {
+			defer k.mu.Unlock()
+			return k.begin(client), nil
+		}
+		k.mu.Unlock()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("another exchange of the client is under way: %w", ctx.Err())
+		}
+	}
+}
+
+// begin makes a client busy, which it is not. The lock is held.
+func (k *Keeper) begin(client string) *Session {
+	s := &Session{k: k, client: client, done: make(chan struct{})}
+	k.busy[client] = s.done
+	return s
+}
+
+// do changes the book.
+func (s *Session) do(f func(b *Book, now time.Time)) {
+	s.k.mu.Lock()
+	defer s.k.mu.Unlock()
+	s.k.book.journal = &s.journal
+	defer func() { s.k.book.journal = nil }()
+	f(s.k.book, s.k.clock.Now())
+}
+
+// Held returns what the client holds as of this session, ordered by IAID.
+func (s *Session) Held() []Delegation { return s.k.Held(s.client) }
+
+// Grant gives the session's client a prefix, or extends the one that it has.
+// Errors are those of Book.Grant, or it wraps ErrInvalid.
+func (s *Session) Grant(q Query) (d Delegation, err error) {
+	if err := s.fits(q.Holder); err != nil {
+		return Delegation{}, err
+	}
+	s.do(func(b *Book, now time.Time) { d, err = b.Grant(q, now) })
+	return d, err
+}
+
+// Adopt notes, for lifetime, that somebody else delegates a prefix to the session's
+// client, who decides that alone. The error wraps ErrInvalid.
+func (s *Session) Adopt(prefix netip.Prefix, h Holder, lifetime time.Duration) (d Delegation, err error) {
+	if err := s.fits(h); err != nil {
+		return Delegation{}, err
+	}
+	s.do(func(b *Book, now time.Time) {
+		d = b.known(prefix)
+		if d.State != Bound || d.Holder != h {
+			d.Start, d.Horizon = floor(now), time.Time{}
+		}
+		d.Holder, d.State, d.Until = h, Bound, time.Time{}
+		d = d.extended(lifetime, now)
+		b.Put(d)
+	})
+	return d, nil
+}
+
+func (s *Session) fits(h Holder) error {
+	if h.Client != s.client || h.Client == "" || max(len(h.Client), len(h.DUID), len(h.Line)) > maxText {
+		return fmt.Errorf("%w: client %x", ErrInvalid, h.Client)
+	}
+	return nil
+}
+
+// Release ends the client's delegation of a prefix by an IAID, since it says so. The
+// error wraps ErrUnknown if it has none.
+func (s *Session) Release(iaid uint32, prefix netip.Prefix) error {
+	return s.finish(iaid, prefix, (*Book).end)
+}
+
+// Withdraw is Release without the client's word: others get the prefix when it
+// would have expired.
+func (s *Session) Withdraw(iaid uint32, prefix netip.Prefix) error {
+	return s.finish(iaid, prefix, (*Book).withdraw)
+}
+
+func (s *Session) finish(iaid uint32, prefix netip.Prefix, how func(*Book, Delegation, time.Time)) (err error) {
+	s.do(func(b *Book, now time.Time) {
+		d, ok := b.Get(prefix)
+		if !ok || d.State != Bound || d.Client != s.client || d.IAID != iaid {
+			err = ErrUnknown
+			return
+		}
+		how(b, d, now)
+	})
+	return err
+}
+
+// Limit has the client's delegation of a prefix end no later than at, or when the
+// client was told before.
+func (s *Session) Limit(prefix netip.Prefix, at time.Time) {
+	for _, c := range s.journal.changes {
+		if c.after.Prefix == prefix && c.extends() {
+			at = maxTime(at, c.before.Expires)
+		}
+	}
+	s.change(prefix, func(d *Delegation) {
+		if d.Expires.After(at) {
+			d.Expires = floor(at)
+		}
+	})
+}
+
+// Owe notes that a softwire is asked for, which has to be given back later whatever
+// the answer is.
+func (s *Session) Owe(prefix netip.Prefix) {
+	s.change(prefix, func(d *Delegation) { d.Owing = true })
+}
+
+// Provision notes the softwire that goes with the client's prefix, until expires;
+// zero is for ever.
+func (s *Session) Provision(prefix netip.Prefix, sw softwire.Softwire, expires time.Time) {
+	s.change(prefix, func(d *Delegation) {
+		d.Softwire, d.Owing, d.SoftwireExpires = sw, true, expires
+		if !expires.IsZero() {
+			d.SoftwireExpires = floor(expires)
+		}
+	})
+}
+
+// Disown notes that no softwire goes with the client's prefix.
+func (s *Session) Disown(prefix netip.Prefix) {
+	s.change(prefix, func(d *Delegation) { d.Owing, d.SoftwireExpires = false, time.Time{} })
+}
+
+// change changes what the client has, if it has that.
+func (s *Session) change(prefix netip.Prefix, f func(d *Delegation)) {
+	s.do(func(b *Book, _ time.Time) {
+		if d, ok := b.Get(prefix); ok && d.Client == s.client {
+			f(&d)
+			b.Put(d)
+		}
+	})
+}
+
+// Commit makes everything that the session has changed durable. After an error the
+// client has what it had, extended as far as that is durable already; what could
+// not be told to be durable or not is kept from others. The error is one of the
+// store.
+func (s *Session) Commit(ctx context.Context) error {
+	k := s.k
+	var durable []change
+	k.mu.Lock()
+	for _, c := range s.journal.changes {
+		if _, doubtful := k.doubtful[keyOf(c.after.Prefix)]; doubtful || c.durable() {
+			durable = append(durable, c)
+		}
+	}
+	k.mu.Unlock()
+	if len(durable) > 0 {
+		if err := k.write(ctx, durable); err != nil {
+			s.failed(durable, err)
+			return err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range s.journal.changes {
+		k.count(c)
+	}
+	s.journal = journal{}
+	return nil
+}
+
+// failed takes back changes that are not durable, or perhaps not.
+func (s *Session) failed(durable []change, err error) {
+	k := s.k
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	doubt := errors.Is(err, store.ErrInDoubt)
+	for _, c := range slices.Backward(s.journal.changes) {
+		written := slices.Contains(durable, c)
+		if written && doubt {
+			k.doubtful[keyOf(c.after.Prefix)] = struct{}{}
+		}
+		if !written || !doubt || c.extends() {
+			k.book.revert(c)
+		}
+	}
+	s.journal = journal{}
+}
+
+// count counts a durable change. The lock is held.
+func (k *Keeper) count(c change) {
+	switch {
+	case c.extends():
+		k.stats.Extended++
+	case c.after.State == Bound:
+		k.stats.Granted++
+		k.nudge()
+	case c.before.State == Bound && c.before.Expires.After(k.clock.Now()):
+		k.stats.Released++
+		k.nudge()
+	case c.before.State == Bound:
+		k.stats.Expired++
+	}
+}
+
+// Close ends the session and takes back what was not committed.
+func (s *Session) Close() {
+	k := s.k
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range slices.Backward(s.journal.changes) {
+		k.book.revert(c)
+	}
+	s.journal = journal{}
+	delete(k.busy, s.client)
+	for _, other := range s.others {
+		delete(k.busy, other)
+	}
+	close(s.done)
+}
