@@ -1,0 +1,156 @@
+package server
+
+import (
+	"net/netip"
+	"testing"
+	"testing/synctest"
+
+	"github.com/insomniacslk/dhcp/dhcpv6"
+	"github.com/insomniacslk/dhcp/iana"
+)
+
+// TestPools: which pool is whose.
+func TestPools(t *testing.T) {
+	pool := func(name, prefix string) Pool {
+		p := testPool()
+		p.Name, p.Prefixes = name, []netip.Prefix{netip.MustParsePrefix(prefix)}
+		return p
+	}
+	byLink, byDevice, byPort, byRemote, anybody := pool("link", "2001:db8:1::/48"), pool("device", "2001:db8:2::/48"),
+		pool("port", "2001:db8:3::/48"), pool("remote", "2001:db8:4::/48"), pool("anybody", "2001:db8:5::/48")
+	byLink.Links = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64")}
+	byDevice.Interfaces = []string{"access0"}
+	byPort.Links, byPort.InterfaceIDs = []netip.Prefix{netip.MustParsePrefix("2001:db8:b::/64")}, []string{"olt1/*", "olt2/7"}
+	byRemote.RemoteIDs = []string{"gold*"}
+	c := testConfig(byLink, byDevice, byPort, byRemote, anybody)
+	for _, one := range []struct {
+		name string
+		ask  ask
+		want string
+	}{
+		{"by link-address", ask{link: "2001:db8:a::1"}, "2001:db8:1::/48"},
+		{"by device", ask{}, "2001:db8:2::/48"},
+		{"by link and port", ask{link: "2001:db8:b::1", interfaceID: "olt1/3"}, "2001:db8:3::/48"},
+		{"by link and another port", ask{link: "2001:db8:b::1", interfaceID: "olt2/7"}, "2001:db8:3::/48"},
+		{"a port alone", ask{link: "2001:db8:c::1", interfaceID: "olt1/3"}, "2001:db8:5::/48"},
+		{"nearly the port", ask{link: "2001:db8:b::1", interfaceID: "olt2/77"}, "2001:db8:5::/48"},
+		{"by Remote-ID", ask{link: "2001:db8:c::1", remoteID: "gold 4"}, "2001:db8:4::/48"},
+		{"the first of two", ask{link: "2001:db8:a::1", remoteID: "gold 4"}, "2001:db8:1::/48"},
+		{"nobody's", ask{link: "2001:db8:c::1"}, "2001:db8:5::/48"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			one.ask.kind, one.ask.ias = dhcpv6.MessageTypeSolicit, [][]string{nil}
+			m := newScene(t, c).must(one.ask)
+			if got := delegated(m, 1); !netip.MustParsePrefix(one.want).Contains(got.Addr()) {
+				t.Errorf("%s: %s, want one of %s", one.name, got, one.want)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newScene(t, testConfig(byLink)).must(ask{kind: dhcpv6.MessageTypeSolicit, ias: [][]string{nil}, link: "2001:db8:c::1"})
+		if statusOf(m, 1) != iana.StatusNoPrefixAvail {
+			t.Errorf("at a link without a pool: %s", m.Summary())
+		}
+	})
+}
+
+// TestRelays: the relay that is closest to the client and has an address of the
+// link says where it is (RFC 8415 section 13.1); the answer goes back the same way.
+func TestRelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := testPool(), testPool()
+		near.Links = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64")}
+		far.Name, far.Prefixes = "far", []netip.Prefix{netip.MustParsePrefix("2001:db8:200::/48")}
+		far.Links = []netip.Prefix{netip.MustParsePrefix("2001:db8:b::/64")}
+		s := newScene(t, testConfig(near, far))
+		d := ask{kind: dhcpv6.MessageTypeSolicit, ias: [][]string{nil}}.message()
+		for i, link := range []string{"::", "2001:db8:a::1", "2001:db8:b::1"} {
+			relay, err := dhcpv6.EncapsulateRelay(d, dhcpv6.MessageTypeRelayForward, netip.MustParseAddr(link).AsSlice(), netip.MustParseAddr("fe80::1").AsSlice())
+			if err != nil {
+				t.Fatal(err)
+			}
+			relay.AddOption(dhcpv6.OptInterfaceID([]byte{byte(i)}))
+			d = relay
+		}
+		answer := s.server.Respond(t.Context(), "", serverID, d.ToBytes())
+		got, err := dhcpv6.FromBytes(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := got.GetInnerMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if prefix := delegated(m, 1); !near.holds(prefix) {
+			t.Errorf("delegated %s", prefix)
+		}
+		for i := range 3 {
+			relay, ok := got.(*dhcpv6.RelayMessage)
+			if !ok || relay.MessageType != dhcpv6.MessageTypeRelayReply || relay.Options.InterfaceID()[0] != byte(2-i) {
+				t.Fatalf("relay %d: %s", i, got.Summary())
+			}
+			got = relay.Options.RelayMessage()
+		}
+	})
+}
+
+// TestIdentity: a line keeps its prefix when its CPE is replaced, and its softwire
+// with it; a relay that does not say which line it is gets no answer.
+func TestIdentity(t *testing.T) {
+	for _, c := range []struct {
+		identity    Identity
+		here, there ask
+	}{
+		{ByInterfaceID, ask{link: "2001:db8:a::1", interfaceID: "1"}, ask{link: "2001:db8:b::1", interfaceID: "1"}},
+		{ByRemoteID, ask{link: "2001:db8:a::1", remoteID: "1"}, ask{link: "2001:db8:a::1", remoteID: "2"}},
+	} {
+		t.Run(string(c.identity), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				config := testConfig(testPool())
+				config.Identity = c.identity
+				s := newScene(t, config)
+				request := func(a ask, from dhcpv6.DUID) *dhcpv6.Message {
+					t.Helper()
+					a.kind, a.to, a.from, a.ias, a.oro = dhcpv6.MessageTypeRequest, serverID, from, [][]string{nil}, lw
+					return s.must(a)
+				}
+				first := request(c.here, client(1))
+				if other := request(c.there, client(1)); delegated(other, 1) == delegated(first, 1) {
+					t.Error("another line has the same prefix")
+				}
+				next := request(c.here, client(2))
+				if delegated(next, 1) != delegated(first, 1) || container(t, next).String() != container(t, first).String() {
+					t.Errorf("the new CPE: %s", next.Summary())
+				}
+				if m := s.send(ask{kind: dhcpv6.MessageTypeSolicit, ias: [][]string{nil}, link: "2001:db8:a::1"}); m != nil {
+					t.Errorf("a line that is not known: %s", m.Summary())
+				}
+			})
+		})
+	}
+}
+
+// TestMoved: a client that renews at a link with other prefixes is told that its own
+// is gone (RFC 8415 section 18.3.4), and gets another.
+func TestMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := testPool(), testPool()
+		a.Links = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64")}
+		b.Name, b.Prefixes = "b", []netip.Prefix{netip.MustParsePrefix("2001:db8:200::/48")}
+		b.Links = []netip.Prefix{netip.MustParsePrefix("2001:db8:b::/64")}
+		s := newScene(t, testConfig(a, b))
+		request := ask{kind: dhcpv6.MessageTypeRequest, to: serverID, ias: [][]string{nil}, oro: lw, link: "2001:db8:a::1"}
+		mine := delegated(s.must(request), 1)
+		renewal := renew(mine)
+		renewal.link = "2001:db8:b::1"
+		m := s.must(renewal)
+		gone := m.Options.OneIAPD().Options.Prefixes()
+		if len(gone) != 1 || gone[0].ValidLifetime != 0 || container(t, m) != nil {
+			t.Errorf("%s", m.Summary())
+		}
+		request.link = "2001:db8:b::1"
+		if m := s.must(request); !b.holds(delegated(m, 1)) || container(t, m) == nil {
+			t.Errorf("%s", m.Summary())
+		}
+	})
+}

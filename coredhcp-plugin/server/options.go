@@ -1,0 +1,83 @@
+package server
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv6"
+
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/s46"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+)
+
+// told is what a client is told of softwires.
+type told struct {
+	pool *Pool
+	// softwire is the client's; the zero value if it has none. It goes with prefix,
+	// which is delegated to it.
+	softwire softwire.Softwire
+	prefix   netip.Prefix
+	until    time.Time // of the softwire; zero is never, or not known
+}
+
+// add adds the options that were asked for and that there are. RFC 7598 section 7:
+// "DHCPv6 servers [...] MUST NOT include" what was not asked for.
+func (t told) add(asked dhcpv6.OptionCodes, to *dhcpv6.Message) {
+	for _, code := range asked {
+		if to.GetOneOption(code) != nil {
+			continue // asked for twice, or another handler's
+		}
+		if o := t.option(code, asked); o != nil && o.Validate() == nil {
+			to.AddOption(o)
+		}
+	}
+}
+
+// option is the one with a code, nil if the client is not told that.
+func (t told) option(code dhcpv6.OptionCode, asked dhcpv6.OptionCodes) s46.Option {
+	p := t.pool
+	switch code {
+	case dhcpv6.OptionS46ContLW:
+		if t.softwire.IPv4.IsValid() {
+			return s46.NewLW(t.softwire.BR, t.softwire.IPv4, t.softwire.PortSet, t.bindPrefix())
+		}
+	case dhcpv6.OptionS46BR:
+		switch {
+		case t.softwire.BR.IsValid():
+			return &s46.BR{Address: t.softwire.BR}
+		case p.BR.IsValid():
+			return &s46.BR{Address: p.BR}
+		}
+	case dhcpv6.OptionAFTRName:
+		// RFC 8026 section 1.4.1 leaves the choice between several mechanisms to the
+		// client; one of them is all that works.
+		beside := t.softwire.IPv4.IsValid() && slices.Contains(asked, dhcpv6.OptionS46ContLW)
+		if p.AFTRName != "" && (!beside || p.AFTRNameAlways) {
+			return &s46.AFTRName{Name: p.AFTRName}
+		}
+	case dhcpv6.OptionV6PCPServer:
+		if len(p.PCPServers) > 0 {
+			return &s46.PCPServer{Addresses: p.PCPServers}
+		}
+	case dhcpv6.OptionDHCP4oDHCP6Server:
+		if p.DHCP4o6 {
+			return &s46.DHCP4o6Servers{Addresses: p.DHCP4o6Servers}
+		}
+	case dhcpv6.OptionS46Priority:
+		if len(p.Priority) > 0 {
+			return p.priority()
+		}
+	}
+	return nil
+}
+
+// bindPrefix is what the lwB4 makes its tunnel address in: its prefix, which some
+// CPEs look for, or the address itself if it is another one than they would make.
+func (t told) bindPrefix() netip.Prefix {
+	own, err := s46.TunnelAddress(t.prefix, t.softwire.IPv4, t.softwire.PortSet)
+	if err == nil && own == t.softwire.B4 {
+		return t.prefix
+	}
+	return netip.PrefixFrom(t.softwire.B4, 128)
+}
