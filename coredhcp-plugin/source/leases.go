@@ -1,0 +1,140 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/s46"
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
+	"github.com/lwaftr/lw4o6/plugin/lease"
+	"github.com/lwaftr/lw4o6/plugin/pool"
+)
+
+// Lender grants leases. Errors are those of package lease; any other one says that
+// it is not decided or not done yet.
+type Lender interface {
+	Offer(ctx context.Context, q lease.Request) (lease.Lease, error)
+	Acquire(ctx context.Context, q lease.Request) (lease.Lease, error)
+	Release(ctx context.Context, q lease.Request) error
+}
+
+// leases is a server.Softwires of a Lender.
+type leases struct{ lender Lender }
+
+var _ server.Softwires = leases{}
+
+// Leases returns the softwires of who grants leases.
+func Leases(l Lender) server.Softwires { return leases{l} }
+
+// Offer is as server.Softwires.Offer.
+func (s leases) Offer(ctx context.Context, w server.Want) (server.Grant, error) {
+	q, err := request(w)
+	if err != nil {
+		return server.Grant{}, err
+	}
+	l, err := s.lender.Offer(ctx, q)
+	if err != nil {
+		return foreign(err)
+	}
+	return granted(w, l)
+}
+
+// tries is how often a port set is asked for with the tunnel address of another one
+// before that is given up: once, unless somebody else gets what was offered.
+const tries = 3
+
+// Acquire is as server.Softwires.Acquire.
+func (s leases) Acquire(ctx context.Context, w server.Want) (server.Grant, error) {
+	q, err := request(w)
+	if err != nil {
+		return server.Grant{}, err
+	}
+	likely := w.Last
+	if !likely.IPv4.IsValid() {
+		offer, err := s.lender.Offer(ctx, q)
+		if err != nil {
+			return foreign(err)
+		}
+		if err := alone(w, offer); err != nil {
+			return server.Grant{}, err
+		}
+		likely = offer.Softwire
+	}
+	for range tries {
+		if q.B4, err = s46.TunnelAddress(w.Prefix, likely.IPv4, likely.PortSet); err != nil {
+			return server.Grant{}, fmt.Errorf("%w: %w", server.ErrNone, err)
+		}
+		q.Want = likely.Key()
+		l, err := s.lender.Acquire(ctx, q)
+		if err != nil {
+			return foreign(err)
+		}
+		if l.Key() == likely.Key() {
+			return granted(w, l)
+		}
+		likely = l.Softwire
+	}
+	return server.Grant{}, errors.New("the port set of a lease keeps changing")
+}
+
+// Release is as server.Softwires.Release.
+func (s leases) Release(ctx context.Context, w server.Want) error {
+	q, err := request(w)
+	if err != nil {
+		return err
+	}
+	err = s.lender.Release(ctx, q)
+	if errors.Is(err, lease.ErrUnknown) || errors.Is(err, lease.ErrMechanism) {
+		return nil
+	}
+	return err
+}
+
+// request is what w asks of a Lender.
+func request(w server.Want) (lease.Request, error) {
+	q := lease.Request{
+		Subscriber: w.Prefix.Addr(), Mechanism: pool.DHCPv6, Pool: w.Pool, Lifetime: w.Lifetime, Want: w.Last.Key(),
+	}
+	var err error
+	for _, a := range []struct {
+		name  lease.Attribute
+		value string
+	}{{lease.DUID, w.DUID}, {lease.InterfaceID, w.InterfaceID}, {lease.RemoteID, w.RemoteID}} {
+		if a.value == "" {
+			continue
+		}
+		if q.Attributes, err = q.Attributes.With(a.name, a.value); err != nil {
+			return q, err
+		}
+	}
+	return q, nil
+}
+
+// granted is a lease as a server tells it.
+func granted(w server.Want, l lease.Lease) (server.Grant, error) {
+	return server.Grant{Softwire: l.Softwire, Expires: l.Expires}, alone(w, l)
+}
+
+// alone refuses a lease that others whose prefixes are near would share.
+func alone(w server.Want, l lease.Lease) error {
+	if l.Subscriber.Bits() < w.Prefix.Bits() {
+		return fmt.Errorf("%w: pool %q takes all of %s for one subscriber: set its subscriber-prefix-len to %d or more", server.ErrNone, l.Pool, l.Subscriber, w.Prefix.Bits())
+	}
+	return nil
+}
+
+// foreign is what an error of a Lender means: that the subscriber has a softwire
+// already, which is to be told (RFC 7596 section 7), that there is none, or what it
+// is.
+func foreign(err error) (server.Grant, error) {
+	if held := new(lease.HeldError); errors.As(err, &held) {
+		return server.Grant{Softwire: held.Lease.Softwire, Expires: held.Lease.Expires, Foreign: true}, nil
+	}
+	for _, none := range []error{lease.ErrExhausted, lease.ErrQuota, lease.ErrMechanism, lease.ErrPool, lease.ErrInvalid, lease.ErrAttributes} {
+		if errors.Is(err, none) {
+			return server.Grant{}, fmt.Errorf("%w: %w", server.ErrNone, err)
+		}
+	}
+	return server.Grant{}, err
+}

@@ -1,0 +1,125 @@
+package source
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/lease"
+	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+)
+
+// Remote returns the softwires of a router elsewhere, over its control API.
+func Remote(c *api.Client) server.Softwires { return Leases(remote{c}) }
+
+// remote is a router's control API as a Lender.
+type remote struct{ client *api.Client }
+
+// Offer is as Lender.Offer.
+func (r remote) Offer(ctx context.Context, q lease.Request) (lease.Lease, error) {
+	return r.ask(ctx, q, r.client.Offer)
+}
+
+// Acquire is as Lender.Acquire.
+func (r remote) Acquire(ctx context.Context, q lease.Request) (lease.Lease, error) {
+	return r.ask(ctx, q, r.client.Acquire)
+}
+
+// Release is as Lender.Release.
+func (r remote) Release(ctx context.Context, q lease.Request) error {
+	return leaseError(r.client.Release(ctx, toAPI(q)))
+}
+
+func (r remote) ask(ctx context.Context, q lease.Request, call func(context.Context, api.LeaseRequest) (api.Lease, error)) (lease.Lease, error) {
+	a, err := call(ctx, toAPI(q))
+	if errors.Is(err, api.CodeMechanism) {
+		return lease.Lease{}, r.held(ctx, q, err)
+	}
+	if err != nil {
+		return lease.Lease{}, leaseError(err)
+	}
+	return fromAPI(a)
+}
+
+// held is why a mechanism was refused: the *lease.HeldError, if the subscriber has
+// a lease of another one.
+func (r remote) held(ctx context.Context, q lease.Request, refused error) error {
+	filter := api.LeaseFilter{Subscriber: q.Subscriber, State: lease.Bound.String()}
+	for a, err := range r.client.Leases(ctx, filter) {
+		if err != nil {
+			return leaseError(err)
+		}
+		if a.Moved || pool.Mechanism(a.Mechanism) == q.Mechanism {
+			continue
+		}
+		l, err := fromAPI(a)
+		if err != nil {
+			return err
+		}
+		return &lease.HeldError{Lease: l}
+	}
+	return leaseError(refused)
+}
+
+func toAPI(q lease.Request) api.LeaseRequest {
+	out := api.LeaseRequest{
+		B4: q.B4, Subscriber: q.Subscriber, Mechanism: string(q.Mechanism), Number: q.Number,
+		Pool: q.Pool, Ports: q.Ports, Lifetime: uint32(q.Lifetime / time.Second),
+	}
+	if q.Want != (softwire.Key{}) {
+		want := api.FromKey(q.Want)
+		out.Want = &want
+	}
+	for name, key := range map[lease.Attribute]string{
+		lease.DUID: "duid", lease.InterfaceID: "interface-id", lease.RemoteID: "remote-id",
+	} {
+		if value, ok := q.Attributes.Get(name); ok {
+			if out.Attributes == nil {
+				out.Attributes = make(map[string]string)
+			}
+			out.Attributes[key] = hex.EncodeToString([]byte(value))
+		}
+	}
+	return out
+}
+
+// fromAPI is what a server needs of a lease.
+func fromAPI(a api.Lease) (lease.Lease, error) {
+	key, err := a.Key.Key()
+	if err != nil {
+		return lease.Lease{}, fmt.Errorf("the router's answer: %w", err)
+	}
+	l := lease.Lease{
+		Softwire:   softwire.Softwire{IPv4: key.IPv4, PortSet: key.PortSet, B4: a.B4, BR: a.BR},
+		Subscriber: a.Subscriber, Pool: a.Pool, Mechanism: pool.Mechanism(a.Mechanism), Configured: a.Configured,
+	}
+	if a.Expires != nil {
+		l.Expires = *a.Expires
+	}
+	return l, nil
+}
+
+// leaseError is an error of the API as one of package lease, where it is one.
+func leaseError(err error) error {
+	for _, e := range []struct {
+		code api.Code
+		as   error
+	}{
+		{api.CodeExhausted, lease.ErrExhausted},
+		{api.CodeQuota, lease.ErrQuota},
+		{api.CodeMechanism, lease.ErrMechanism},
+		{api.CodeTaken, lease.ErrTaken},
+		{api.CodeUnknown, lease.ErrUnknown},
+		{api.CodeInvalid, lease.ErrInvalid},
+	} {
+		if errors.Is(err, e.code) {
+			return fmt.Errorf("%w: %w", e.as, err)
+		}
+	}
+	return err
+}
