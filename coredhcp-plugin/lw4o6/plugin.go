@@ -1,0 +1,54 @@
+package lw4o6
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/coredhcp/coredhcp/handler"
+	"github.com/coredhcp/coredhcp/logger"
+	"github.com/coredhcp/coredhcp/plugins"
+	"github.com/insomniacslk/dhcp/dhcpv6"
+)
+
+// Plugin is what a coredhcp server registers.
+var Plugin = plugins.Plugin{Name: "lw4o6", Setup6: setup6}
+
+// setup6 is called by coredhcp for each use of the plugin in its configuration.
+// Nothing tells the plugin that the process ends, and nothing needs to: what was
+// answered is durable.
+func setup6(args ...string) (handler.Handler6, error) {
+	if len(args) != 1 {
+		return nil, errors.New("lw4o6: takes one argument, the path of its configuration file")
+	}
+	c, err := LoadFile(args[0])
+	if err != nil {
+		return nil, fmt.Errorf("lw4o6: %w", err)
+	}
+	log := logger.GetLogger("plugins/lw4o6")
+	instance, err := Start(context.Background(), c, log)
+	if err != nil {
+		return nil, fmt.Errorf("lw4o6: %w", err)
+	}
+	go func() {
+		if err := instance.Wait(); err != nil {
+			log.WithError(err).Error("stopped: nothing is delegated any more; restart coredhcp")
+		}
+	}()
+	return instance.Handle, nil
+}
+
+// timeout bounds what a message may take altogether. Clients ask again after
+// seconds.
+const timeout = 10 * time.Second
+
+// Handle is a handler of coredhcp. It answers nothing once the Instance has ended.
+func (i *Instance) Handle(req, resp dhcpv6.DHCPv6) (dhcpv6.DHCPv6, bool) {
+	if i.ctx.Err() != nil {
+		return nil, true
+	}
+	ctx, cancel := context.WithTimeout(i.ctx, timeout)
+	defer cancel()
+	return i.server.Answer(ctx, "", req, resp)
+}
