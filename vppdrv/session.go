@@ -92,6 +92,9 @@ func (s *session) serve(ctx context.Context) error {
 		return err
 	}
 	s.driver.open(s, lost, linkDown(states))
+	// At once, and not when all that uses the connection has noticed: until this is
+	// known, others send packets here.
+	context.AfterFunc(ctx, func() { s.driver.close(s) })
 	defer s.driver.close(s)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.driver.slow.serve(ctx, s.punt, s.topology) })
@@ -121,12 +124,15 @@ func (d *Driver) open(s *session, lost bool, reason string) {
 	d.report(s, reason)
 }
 
+// close makes known that s has ended. Why is said when that is known, too.
 func (d *Driver) close(s *session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.session == s {
-		d.session = nil
+	if d.session != s {
+		return
 	}
+	d.session = nil
+	d.down(vppapi.ErrClosed)
 }
 
 // begin adopts what is ours in VPP or makes it. It reports whether it had to be

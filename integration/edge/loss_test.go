@@ -1,0 +1,111 @@
+package edge
+
+import (
+	"context"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lwaftr/lw4o6/integration/bird"
+	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
+)
+
+// patience bounds what should take some seconds at most.
+const patience = time.Minute
+
+// within is a context that ends when patience does.
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// TestVPPKilled: the upstream loses the routes with VPP, has them back when a new
+// one holds all softwires, and in the end not without an operator.
+func TestVPPKilled(t *testing.T) {
+	e := begin(t, Options{VPP: vpptest.Require(t), Softwires: 2000, Announce: "hold-down: 100ms, flap-limit: 1"})
+	for round := range 2 {
+		killed, err := e.KillVPP()
+		must(t, err)
+		gone, err := e.Withdrawn(within(t))
+		must(t, err)
+		t.Logf("withdrawn %s after VPP was killed", gone.Sub(killed).Round(time.Millisecond))
+		must(t, e.StartVPP(within(t)))
+		if round == 0 {
+			_, err = e.Announced(within(t))
+			must(t, err)
+			status, err := e.Client().Status(t.Context())
+			must(t, err)
+			if w := status.Softwires; w.Programmed != 2000 || w.Pending != 0 {
+				t.Errorf("announced with %+v", w)
+			}
+		}
+	}
+	for {
+		b, err := e.Client().BGP(within(t))
+		must(t, err)
+		if b.Pools[0].State == "held" {
+			break
+		}
+		if b.Pools[0].State == "announced" {
+			t.Fatal("announced without an operator")
+		}
+	}
+	must(t, e.Client().ReleaseHold(t.Context(), "home"))
+	_, err := e.Announced(within(t))
+	must(t, err)
+}
+
+// TestRouterKilled: a router takes its routes with it, whatever forwards, unless
+// peers are told to keep them.
+func TestRouterKilled(t *testing.T) {
+	for name, vpp := range map[string]func() string{
+		"forwarder": func() string { return "" },
+		"VPP":       func() string { return vpptest.Require(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := begin(t, Options{VPP: vpp(), Softwires: 100, Announce: "hold-down: 100ms"})
+			killed, err := e.KillRouter()
+			must(t, err)
+			gone, err := e.Withdrawn(within(t))
+			must(t, err)
+			t.Logf("withdrawn %s after the router was killed", gone.Sub(killed).Round(time.Millisecond))
+			must(t, e.StartRouter(within(t)))
+			_, err = e.Announced(within(t))
+			must(t, err)
+		})
+	}
+}
+
+// TestSpeakerKilled: a speaker that dies is the matter of its peer alone. It comes
+// back with the routes, and nobody takes it for a loss of forwarding.
+func TestSpeakerKilled(t *testing.T) {
+	e := begin(t, Options{VPP: vpptest.Require(t), Softwires: 100})
+	status, err := e.Client().Status(t.Context())
+	must(t, err)
+	before, err := e.Client().BGP(t.Context())
+	must(t, err)
+	speaker := before.Peers[0]
+	must(t, syscall.Kill(speaker.PID, syscall.SIGKILL))
+	_, err = e.Upstream().Await(within(t), bird.Without(Pool))
+	must(t, err)
+	_, err = e.Announced(within(t))
+	must(t, err)
+	after, err := e.Client().BGP(t.Context())
+	must(t, err)
+	if p := after.Peers[0]; p.Starts != speaker.Starts+1 || p.PID == speaker.PID {
+		t.Errorf("the speaker is %+v, and was %+v", p, speaker)
+	}
+	if p := after.Peers[1]; p.Flaps != 0 || p.PID != before.Peers[1].PID {
+		t.Errorf("the other speaker is %+v", p)
+	}
+	if p := after.Pools[0]; p.State != "announced" || p.Withdrawals != 0 || !p.Since.Equal(before.Pools[0].Since) {
+		t.Errorf("the pool is %+v", p)
+	}
+	now, err := e.Client().Status(t.Context())
+	must(t, err)
+	if now.Dataplane.State != "up" || now.Dataplane.Incarnation != status.Dataplane.Incarnation || now.Softwires.Programmed != 100 {
+		t.Errorf("the data plane is %+v, %+v", now.Dataplane, now.Softwires)
+	}
+}

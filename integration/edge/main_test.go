@@ -1,0 +1,68 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/lwaftr/lw4o6/integration/bird"
+	"github.com/lwaftr/lw4o6/integration/netlab"
+	"github.com/lwaftr/lw4o6/integration/scene"
+)
+
+// binaries are built once for all tests.
+var binaries scene.Binaries
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	// Without namespaces every test is skipped, and nothing needs building.
+	if netlab.Available() == nil {
+		folder, err := os.MkdirTemp("", "lw4o6-edge-")
+		if err == nil {
+			defer os.RemoveAll(folder)
+			binaries, err = scene.Build(context.Background(), folder)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	code := m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// requireProgram skips a test without a program.
+func requireProgram(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skipf("%s is not installed", name)
+	}
+}
+
+// begin builds an edge for one test.
+func begin(t *testing.T, o Options) *Edge {
+	t.Helper()
+	netlab.Require(t)
+	requireProgram(t, bird.Program)
+	o.Lwaftr = binaries.Lwaftr
+	e, err := Start(t.Context(), o)
+	must(t, err)
+	t.Cleanup(func() { must(t, e.Close()) })
+	return e
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
