@@ -66,7 +66,7 @@ test: ## Run all tests; skipped ones are named at the end (LW4O6_REQUIRE_ALL=1: 
 		env $(GO_TEST) $(RUN) $(PKG)
 
 bench: build ## Measure, beside peers from the same run; also in build/bench.json.
-	@$(NEED) iperf3=iperf3
+	@$(NEED) iperf3=iperf3 bird=bird2
 	@go build -o $(BUILD)/bench ./integration/bench
 	@$(AS_ROOT) $(BUILD)/bench -o $(BUILD)/bench.json
 

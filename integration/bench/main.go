@@ -45,6 +45,8 @@ type scale struct {
 	attackBefore time.Duration // the same, before anything is counted
 	smallBatches int
 	tcpTime      time.Duration
+	withdrawn    int    // softwires of the pool that is withdrawn
+	kills        int    // of one kind
 	holds        int    // of the history
 	queries      int    // of one measurement
 	binaries     string // the folder of lwaftr and lwb4
@@ -69,8 +71,10 @@ func fullScale() scale {
 			bindings: maxBindings, fewBindings: 16 * setsUsed, flows: 1 << 17, rateTime: 300 * time.Millisecond,
 			churnTime: 5 * time.Second, changes: 1000, splits: 50, load: 250_000, hugePages: true,
 		},
-		holds:   100_000_000,
-		queries: 1000,
+		withdrawn: 100_000,
+		kills:     20,
+		holds:     100_000_000,
+		queries:   1000,
 	}
 }
 
@@ -86,6 +90,7 @@ func benches(s scale) []bench {
 		{"leases", s.leases},
 		{"scrape", s.scrape},
 		{"vpp", s.vpp},
+		{"withdrawals", s.withdrawals},
 		{"history", s.history},
 	}
 }
