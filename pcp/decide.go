@@ -29,7 +29,8 @@ type refusal struct {
 // error is a *pcpmsg.Fault or a *refusal.
 func decide(a *ask, held []Binding, now time.Time) (plan, error) {
 	var p plan
-	for _, b := range a.ownOf(held) {
+	own := a.ownOf(held)
+	for i, b := range own {
 		// RFC 7753 section 4.4.1: a request that touches the ports of a mapping "is
 		// considered to be a refresh request applying [to] those mappings".
 		if !b.PortSet.OverlapsRange(a.within) {
@@ -47,7 +48,7 @@ func decide(a *ask, held []Binding, now time.Time) (plan, error) {
 			p.released = append(p.released, b.Number)
 		} else {
 			w := a.want(b.Number, allPorts)
-			w.Held = &b
+			w.Held = &own[i]
 			if !a.described {
 				w.Description = b.Description
 			}

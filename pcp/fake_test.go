@@ -17,9 +17,9 @@ type fakeGrants struct {
 	bindings []Binding
 	quota    uint8
 	whole    bool
-	err      error // of Acquire and Release
-	slow     bool  // nothing is done at once
-	acquired int   // calls
+	err      error         // of Acquire and Release
+	proceed  chan struct{} // if set, Acquire waits for it
+	acquired int           // calls
 	released int
 }
 
@@ -46,7 +46,7 @@ func (f *fakeGrants) Extend(w Want) (Binding, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.bindings {
-		if b := &f.bindings[i]; !f.slow && f.err == nil && sameSubscriber(b.LwB4, w.LwB4) && b.Number == w.Number && b.LwB4 == w.LwB4 && b.Nonce == w.Nonce {
+		if b := &f.bindings[i]; f.err == nil && sameSubscriber(b.LwB4, w.LwB4) && b.Number == w.Number && b.LwB4 == w.LwB4 && b.Nonce == w.Nonce {
 			b.Expires, b.Contact, b.Description = f.now().Add(w.Lifetime), w.Contact, w.Description
 			return *b, true
 		}
@@ -54,7 +54,14 @@ func (f *fakeGrants) Extend(w Want) (Binding, bool) {
 	return Binding{}, false
 }
 
-func (f *fakeGrants) Acquire(_ context.Context, w Want) (Binding, error) {
+func (f *fakeGrants) Acquire(ctx context.Context, w Want) (Binding, error) {
+	if f.proceed != nil {
+		select {
+		case <-f.proceed:
+		case <-ctx.Done():
+			return Binding{}, ctx.Err()
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.acquired++

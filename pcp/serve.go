@@ -54,6 +54,7 @@ func (s *Server) Run(ctx context.Context, t Transport, workers int) error {
 func (s *Server) work(ctx context.Context, t Transport) error {
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
+	var now granter = atOnce{s.grants}
 	in := make([]datagram.Datagram, batch)
 	memory := make([]byte, batch*Room)
 	for i := range in {
@@ -75,26 +76,34 @@ func (s *Server) work(ctx context.Context, t Transport) error {
 				s.counts.drop()
 				continue
 			}
-			if o := s.answer(from, d.Payload, atOnce{s.grants}); !o.later {
-				out = s.replies(out, d, o)
-				continue
+			if o := s.answer(from, d.Payload, now); o.later {
+				s.defers(ctx, &waiting, t, d, from)
+			} else {
+				out = replies(out, d, o)
 			}
-			select {
-			case s.slots <- struct{}{}:
-			default:
-				// RFC 6887 section 8.2: overloaded, "it MAY simply silently discard
-				// requests, as the requests will be retried by PCP clients".
-				s.counts.drop()
-				continue
-			}
-			d.Payload = slices.Clone(d.Payload)
-			waiting.Go(func() {
-				defer func() { <-s.slots }()
-				s.serve(ctx, t, d, from)
-			})
 		}
 		s.send(ctx, t, out)
 	}
+}
+
+// defers has one request that may have to wait answered beside the worker, if not
+// too many wait.
+func (s *Server) defers(ctx context.Context, waiting *sync.WaitGroup, to Sender, d datagram.Datagram, from Origin) {
+	select {
+	case s.slots <- struct{}{}:
+	default:
+		// RFC 6887 section 8.2: overloaded, "it MAY simply silently discard requests,
+		// as the requests will be retried by PCP clients".
+		s.counts.drop()
+		return
+	}
+	d.Payload = slices.Clone(d.Payload)
+	waiting.Go(func() {
+		defer func() { <-s.slots }()
+		ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
+		defer cancel()
+		s.send(ctx, to, replies(nil, d, s.answer(from, d.Payload, patient{ctx, s.grants})))
+	})
 }
 
 // admit says where a request is from and whether it is looked at: not if it is no
@@ -125,15 +134,8 @@ func (s *Server) admit(d datagram.Datagram) (Origin, bool) {
 
 func unicast(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() }
 
-// serve answers one request that may have to wait.
-func (s *Server) serve(ctx context.Context, to Sender, d datagram.Datagram, from Origin) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
-	defer cancel()
-	s.send(ctx, to, s.replies(nil, d, s.answer(from, d.Payload, patient{ctx, s.grants})))
-}
-
 // replies appends to out what a request is answered with.
-func (s *Server) replies(out []datagram.Datagram, d datagram.Datagram, o outcome) []datagram.Datagram {
+func replies(out []datagram.Datagram, d datagram.Datagram, o outcome) []datagram.Datagram {
 	for _, answer := range o.answers {
 		out = append(out, d.Reply(answer))
 	}

@@ -230,27 +230,13 @@ func TestRates(t *testing.T) {
 	})
 }
 
-// slowGrants answers when it is told to.
-type slowGrants struct {
-	*fakeGrants
-	proceed chan struct{}
-}
-
-func (g slowGrants) Acquire(ctx context.Context, w Want) (Binding, error) {
-	select {
-	case <-g.proceed:
-		return g.fakeGrants.Acquire(ctx, w)
-	case <-ctx.Done():
-		return Binding{}, ctx.Err()
-	}
-}
-
 // TestOverload: RFC 6887 section 8.2: more than may wait are dropped, and what
 // waits for too long is, too. Who renews does not wait for others.
 func TestOverload(t *testing.T) {
-	serving(t, func(c *Config, _ *fakeGrants) { c.MaxPending, c.Patience = 3, 5*time.Second }, func(s *scene, w *wire) {
-		slow := slowGrants{s.grants, make(chan struct{})}
-		s.server.grants = slow
+	edit := func(c *Config, f *fakeGrants) {
+		c.MaxPending, c.Patience, f.proceed = 3, 5*time.Second, make(chan struct{})
+	}
+	serving(t, edit, func(s *scene, w *wire) {
 		for range 5 {
 			w.arrivals <- request(plain, softwireMap(plain, 3600))
 		}
@@ -258,7 +244,7 @@ func TestOverload(t *testing.T) {
 		if c := s.server.Counts(); c.Dropped != 2 {
 			s.Errorf("%+v", c)
 		}
-		slow.proceed <- struct{}{}
+		s.grants.proceed <- struct{}{}
 		synctest.Wait()
 		if len(w.sent) != 1 {
 			s.Errorf("%d answers", len(w.sent))
