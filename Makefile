@@ -28,7 +28,7 @@ NEED_RACE := cc=gcc /usr/include/stdlib.h=libc6-dev
 # What the pages of docs/ use, which tests follow.
 NEED_DOCS := ip=iproute2 sysctl=procps ping=iputils-ping curl=curl openssl=openssl
 # Other people's programs that tests are held against.
-NEED_PEERS := natpmpc=natpmpc bird=bird2
+NEED_PEERS := natpmpc=natpmpc bird=bird2 iperf3=iperf3
 
 # Git refuses to look at a checkout that belongs to somebody else, and then go
 # refuses to build.

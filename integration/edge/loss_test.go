@@ -24,6 +24,7 @@ func within(t *testing.T) context.Context {
 // TestVPPKilled: the upstream loses the routes with VPP, has them back when a new
 // one holds all softwires, and in the end not without an operator.
 func TestVPPKilled(t *testing.T) {
+	t.Parallel()
 	e := begin(t, Options{VPP: vpptest.Require(t), Softwires: 2000, Announce: "hold-down: 100ms, flap-limit: 1"})
 	for round := range 2 {
 		killed, err := e.KillVPP()
@@ -60,6 +61,7 @@ func TestVPPKilled(t *testing.T) {
 // TestRouterKilled: a router takes its routes with it, whatever forwards, unless
 // peers are told to keep them.
 func TestRouterKilled(t *testing.T) {
+	t.Parallel()
 	for name, vpp := range map[string]func() string{
 		"forwarder": func() string { return "" },
 		"VPP":       func() string { return vpptest.Require(t) },
@@ -81,6 +83,7 @@ func TestRouterKilled(t *testing.T) {
 // TestSpeakerKilled: a speaker that dies is the matter of its peer alone. It comes
 // back with the routes, and nobody takes it for a loss of forwarding.
 func TestSpeakerKilled(t *testing.T) {
+	t.Parallel()
 	e := begin(t, Options{VPP: vpptest.Require(t), Softwires: 100})
 	status, err := e.Client().Status(t.Context())
 	must(t, err)
