@@ -28,7 +28,7 @@ NEED_RACE := cc=gcc /usr/include/stdlib.h=libc6-dev
 # What the pages of docs/ use, which tests follow.
 NEED_DOCS := ip=iproute2 sysctl=procps ping=iputils-ping curl=curl openssl=openssl
 # Other people's programs that tests are held against.
-NEED_PEERS := natpmpc=natpmpc bird=bird2 iperf3=iperf3
+NEED_PEERS := natpmpc=natpmpc bird=bird2 iperf3=iperf3 dhcpcd=dhcpcd-base dhcrelay=isc-dhcp-relay kea-dhcp6=kea-dhcp6-server
 
 # Git refuses to look at a checkout that belongs to somebody else, and then go
 # refuses to build.
@@ -47,10 +47,11 @@ GO_TEST   = CGO_ENABLED=1 go test -json -race -count=1 -timeout 15m $(TEST_EXEC)
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
 
-build: ## Build the lwAFTR and the example CPE: build/lwaftr, build/lwb4.
+build: ## Build the lwAFTR, the example CPE and the DHCPv6 server: build/lwaftr, lwb4, coredhcp.
 	@$(NEED) $(NEED_GO)
 	go build -o $(BUILD)/lwaftr ./examples/lwaftr
 	go build -o $(BUILD)/lwb4 ./examples/lwb4
+	go build -o $(BUILD)/coredhcp ./examples/coredhcp
 
 demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts; DATAPLANE=vpp on VPP.
 	@go build -o $(BUILD)/quickstart ./examples/quickstart
@@ -66,7 +67,7 @@ test: ## Run all tests; skipped ones are named at the end (LW4O6_REQUIRE_ALL=1: 
 		env $(GO_TEST) $(RUN) $(PKG)
 
 bench: build ## Measure, beside peers from the same run; also in build/bench.json.
-	@$(NEED) iperf3=iperf3 bird=bird2
+	@$(NEED) iperf3=iperf3 bird=bird2 perfdhcp=kea-admin kea-dhcp6=kea-dhcp6-server
 	@go build -o $(BUILD)/bench ./integration/bench
 	@$(AS_ROOT) $(BUILD)/bench -o $(BUILD)/bench.json
 

@@ -45,6 +45,7 @@ func (p *Pool) SetDefaults() {
 const (
 	maxPrefixes = 1 << 22 // delegated ones of one pool
 	maxName     = 63
+	minLifetime = 4 * time.Second // a shorter one leaves no time to renew it
 	maxLifetime = 365 * 24 * time.Hour
 	maxHoldDown = 24 * time.Hour
 	maxQuota    = 64
@@ -86,8 +87,8 @@ func (p Pool) Validate() error {
 			fail(element.Item("exclude", i), "%s is not an IPv6 prefix, masked", x)
 		}
 	}
-	if p.ValidLifetime < time.Minute || p.ValidLifetime > maxLifetime {
-		fail("valid-lifetime", "%s: want %s to %s", p.ValidLifetime, time.Minute, maxLifetime)
+	if p.ValidLifetime < minLifetime || p.ValidLifetime > maxLifetime {
+		fail("valid-lifetime", "%s: want %s to %s", p.ValidLifetime, minLifetime, maxLifetime)
 	}
 	if p.PreferredLifetime < time.Second || p.PreferredLifetime > p.ValidLifetime {
 		fail("preferred-lifetime", "%s: want %s to valid-lifetime, %s", p.PreferredLifetime, time.Second, p.ValidLifetime)

@@ -45,11 +45,12 @@ type scale struct {
 	attackBefore time.Duration // the same, before anything is counted
 	smallBatches int
 	tcpTime      time.Duration
-	withdrawn    int    // softwires of the pool that is withdrawn
-	kills        int    // of one kind
-	holds        int    // of the history
-	queries      int    // of one measurement
-	binaries     string // the folder of lwaftr and lwb4
+	exchangeTime time.Duration // in whole seconds
+	withdrawn    int           // softwires of the pool that is withdrawn
+	kills        int           // of one kind
+	holds        int           // of the history
+	queries      int           // of one measurement
+	binaries     string        // the folder of lwaftr and lwb4
 	onVPP        vppScale
 	say          func(format string, args ...any) // prints a line about progress
 }
@@ -67,6 +68,7 @@ func fullScale() scale {
 		attackBefore: 2 * time.Second, // a rate limit lets a burst pass first
 		smallBatches: 20_000,
 		tcpTime:      3 * time.Second,
+		exchangeTime: 2 * time.Second,
 		onVPP: vppScale{
 			bindings: maxBindings, fewBindings: 16 * setsUsed, flows: 1 << 17, rateTime: 300 * time.Millisecond,
 			churnTime: 5 * time.Second, changes: 1000, splits: 50, load: 250_000, hugePages: true,
@@ -88,6 +90,7 @@ func benches(s scale) []bench {
 		{"load", s.load},
 		{"tcp", s.tcp},
 		{"leases", s.leases},
+		{"dhcp", s.dhcp},
 		{"scrape", s.scrape},
 		{"vpp", s.vpp},
 		{"withdrawals", s.withdrawals},

@@ -82,6 +82,12 @@ func subscriber(number int, params portset.Params) (Subscriber, error) {
 	return s, nil
 }
 
+// DHCPServer is the address of the DHCPv6 server.
+func DHCPServer() netip.Addr { return on(dhcpLink, 2).Addr() }
+
+// Link is the subnet between the access router and the CPE of the subscriber.
+func (s Subscriber) Link() netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf(cpeLink, s.Number)) }
+
 // Service is one of the host's services as it is found from outside.
 func (s Subscriber) Service(port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(s.Softwire.IPv4, port)
@@ -103,6 +109,7 @@ const (
 	internetLink = "198.51.100.0/24"    // aftr 1, internet 2
 	aftrLink     = "2001:db8:0:ff::/64" // access 1, aftr 2
 	cpeLink      = "2001:db8:0:%d::/64" // access 1, CPE 2
+	dhcpLink     = "2001:db8:0:fe::/64" // access 1, DHCPv6 server 2
 	plainAFTR    = "10.0.255.0/24"      // the same for IPv4, without a tunnel
 	plainCPE     = "10.0.%d.0/24"
 )

@@ -26,7 +26,7 @@ pools:
     psid-len: {{.Params.Length}}
     br-ipv6-addr: {{.BR}}
 {{- if .Store}}
-    mechanisms: [static, pcp]
+    mechanisms: [static{{if .PCP}}, pcp{{end}}{{if .DHCPv6}}, dhcpv6{{end}}]
     lifetime: {min: 1s}
 {{- end}}
 {{- if .Lent}}
@@ -65,6 +65,8 @@ dataplane:
 {{- if .Store}}
 store:
   path: {{.Store}}
+{{- end}}
+{{- if .PCP}}
 pcp:
   enabled: true
   any-protocol: true
@@ -121,11 +123,11 @@ func (s *Scene) configure(name string, t *template.Template, data any) (string, 
 func (s *Scene) ConfigureRouter(numbers ...int) (string, error) {
 	data := map[string]any{
 		"Pool": Pool, "Params": s.options.Params, "BR": BR, "Router": RouterAddr,
-		"Devices": string(s.options.Devices), "Queues": s.options.Queues, "Socket": s.socket(),
+		"Devices": string(s.options.Devices), "Queues": s.options.Queues, "Socket": s.Socket(),
 		"IPv4Name": AFTRInternet, "IPv4Addr": on(internetLink, 1), "IPv4Hop": on(internetLink, 2).Addr(),
 		"IPv6Name": AFTRAccess, "IPv6Addr": on(aftrLink, 2), "IPv6Hop": on(aftrLink, 1).Addr(),
 	}
-	if s.options.PCP {
+	if data["PCP"], data["DHCPv6"] = s.options.PCP, s.options.DHCPv6; s.options.PCP || s.options.DHCPv6 {
 		data["Store"], data["Operator"] = s.Store(), OperatorAddr
 	}
 	if s.options.VPP != "" {

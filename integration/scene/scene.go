@@ -31,6 +31,9 @@ type Options struct {
 	VPP string
 	// PCP has the lwAFTR serve PCP, to generic clients, too.
 	PCP bool
+	// DHCPv6 has the lwAFTR lend by DHCPv6, and adds a node for a server, behind the
+	// access router.
+	DHCPv6 bool
 	// Unbound leaves out the softwires and the lwb4s: CPEs have an uplink that
 	// knows only IPv6, and have to ask.
 	Unbound bool
@@ -117,7 +120,7 @@ func (s *Scene) start(ctx context.Context) error {
 	if s.folder, err = os.MkdirTemp("", "lw4o6-scene-"); err != nil {
 		return err
 	}
-	s.client = api.NewClient(s.socket())
+	s.client = api.NewClient(s.Socket())
 	for i := range s.Subscribers {
 		if s.Subscribers[i], err = subscriber(i+1, s.options.Params); err != nil {
 			return err
@@ -201,7 +204,8 @@ func (s *Scene) serve() error {
 // Router is the control API of the lwAFTR.
 func (s *Scene) Router() *api.Client { return s.client }
 
-func (s *Scene) socket() string { return filepath.Join(s.folder, "control.sock") }
+// Socket is the lwAFTR's control socket.
+func (s *Scene) Socket() string { return filepath.Join(s.folder, "control.sock") }
 
 // File is the address of the file server in the Internet.
 func (s *Scene) File() string { return netip.AddrPortFrom(ServerAddr, filePort).String() }

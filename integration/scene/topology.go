@@ -12,9 +12,9 @@ import (
 type Nodes struct {
 	Hosts, CPEs            [Subscribers]*netlab.Namespace
 	Access, AFTR, Internet *netlab.Namespace
-	// Neighbour is the second host of the first LAN, and Second the second AFTR: nil
-	// without them.
-	Neighbour, Second *netlab.Namespace
+	// Neighbour is the second host of the first LAN, Second the second AFTR, and DHCP
+	// the DHCPv6 server: nil without them.
+	Neighbour, Second, DHCP *netlab.Namespace
 }
 
 // Interfaces of the nodes.
@@ -23,6 +23,8 @@ const (
 	CPELAN         = "lan"      // of CPEs
 	CPEWAN         = "wan"      // of CPEs
 	AccessAFTR     = "aftr"     // of the access router
+	AccessDHCP     = "dhcp"     // of the access router
+	DHCPUplink     = hostLink   // of the DHCPv6 server
 	AFTRAccess     = "access"   // of the AFTR
 	AFTRInternet   = "internet" // of the AFTR
 	InternetUplink = hostLink   // of the Internet's host
@@ -53,6 +55,11 @@ func (s *Scene) build() error {
 		w.complete(s.Internet, InternetUplink)
 	}
 	w.route(s.Access, netip.PrefixFrom(BR, 128), on(aftrLink, 2))
+	if s.options.DHCPv6 {
+		s.DHCP = w.node("dhcp")
+		w.link(s.Access, AccessDHCP, s.DHCP, DHCPUplink, dhcpLink)
+		w.route(s.DHCP, anyIPv6, on(dhcpLink, 1))
+	}
 	for i, sub := range s.Subscribers {
 		host, cpe := w.node(fmt.Sprintf("host%d", sub.Number)), w.node(fmt.Sprintf("cpe%d", sub.Number))
 		s.Hosts[i], s.CPEs[i] = host, cpe

@@ -1,0 +1,218 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lwaftr/lw4o6/integration/netlab"
+	"github.com/lwaftr/lw4o6/integration/probe"
+	"github.com/lwaftr/lw4o6/integration/scene"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+)
+
+// chain is a scene whose CPEs ask a coredhcp server through ISC's relay on the
+// access router.
+type chain struct {
+	*testing.T
+	*scene.Scene
+	server, relay *netlab.Process
+}
+
+// Lifetimes of what the chain delegates.
+const (
+	chainValid = 6 * time.Second
+	chainRetry = time.Second // of who got no softwire
+)
+
+// newChain starts everything but the clients. Each subscriber's prefix is in a
+// pool of its link, since nobody tells the access router of routes.
+func newChain(t *testing.T, o scene.Options) (context.Context, *chain) {
+	t.Helper()
+	requireChain(t)
+	o.DHCPv6, o.Unbound = true, true
+	ctx, s := start(t, o)
+	c := &chain{T: t, Scene: s}
+	t.Cleanup(func() {
+		for _, p := range []*netlab.Process{c.server, c.relay} {
+			if t.Failed() && p != nil {
+				t.Logf("server or relay wrote:\n%s", p.Output())
+			}
+		}
+	})
+	folder := t.TempDir()
+	pools := ""
+	for _, sub := range s.Subscribers {
+		pools += fmt.Sprintf("    - {name: link%d, prefixes: [\"%s\"], links: [\"%s\"], preferred-lifetime: %s, valid-lifetime: %s, hold-down: 1s}\n",
+			sub.Number, sub.Prefix, sub.Link(), chainValid, chainValid)
+	}
+	plugin := c.write(folder, "lw4o6.yaml", "store: %s\nrouter: {socket: %s}\ndhcpv6:\n  retry: %s\n  patience: 3s\n  pools:\n%s",
+		filepath.Join(folder, "delegations.db"), s.Socket(), chainRetry, pools)
+	config := c.write(folder, "coredhcp.yaml", "server6:\n  listen: [\"[::]:547\"]\n  plugins:\n    - server_id: LL 02:00:00:00:00:01\n    - lw4o6: %s\n", plugin)
+	var err error
+	c.server, err = s.DHCP.Start(binaries.Coredhcp, "-c", config)
+	must(t, err)
+	c.await(ctx, c.server, "Starting DHCPv6 server")
+	relay := []string{"-6", "-d", "--no-pid", "-u", scene.DHCPServer().String() + "%" + scene.AccessDHCP}
+	for _, sub := range s.Subscribers {
+		relay = append(relay, "-l", scene.AccessCPE(sub.Number))
+	}
+	c.relay, err = s.Access.Start("dhcrelay", relay...)
+	must(t, err)
+	c.await(ctx, c.relay, "Sending on   Socket/"+scene.AccessDHCP)
+	return ctx, c
+}
+
+// await waits until a process has written something.
+func (c *chain) await(ctx context.Context, p *netlab.Process, text string) {
+	c.Helper()
+	for !strings.Contains(p.Output(), text) {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-p.Done():
+			c.Fatalf("ended:\n%s", p.Output())
+		case <-ctx.Done():
+			c.Fatalf("not ready:\n%s", p.Output())
+		}
+	}
+}
+
+func (c *chain) write(folder, name, format string, args ...any) string {
+	c.Helper()
+	path := filepath.Join(folder, name)
+	must(c.T, os.WriteFile(path, fmt.Appendf(nil, format, args...), 0o600))
+	return path
+}
+
+// TestDHCPv6: a CPE gets its prefix and softwire through a relay, from then on its
+// hosts have IPv4. It gets the same ones back after it released them. When nothing
+// is heard of it any more they end, also in the data plane.
+func TestDHCPv6(t *testing.T) { onBoth(t, testDHCPv6) }
+
+func testDHCPv6(t *testing.T, o scene.Options) {
+	ctx, c := newChain(t, o)
+	client := newDHCPCD(t, c.CPEs[0])
+	client.start()
+	got := c.obtained(client.next(ctx, "BOUND6"))
+	c.programmed(ctx, got)
+	c.connect(ctx, got)
+	_, err := probe.Download(ctx, c.Hosts[0], c.File(), 1_000_000)
+	must(t, err)
+
+	client.stop()
+	c.programmed(ctx)
+	if err := c.echo(ctx, time.Second); err == nil {
+		t.Error("the data plane forwards what was released")
+	}
+	client.start()
+	if again := c.obtained(client.next(ctx, "BOUND6")); again != got {
+		t.Errorf("it came back, and got %s instead of %s", again, got)
+	}
+	must(t, c.CPEProcess(1).Stop())
+	c.connect(ctx, got)
+
+	// It renews: what it holds lasts longer than it was first told.
+	if renewed := c.obtained(client.next(ctx, "RENEW6")); renewed != got {
+		t.Errorf("renewed as %s instead of %s", renewed, got)
+	}
+	must(t, c.echo(ctx, 10*time.Second))
+	// Nothing more is heard of it.
+	must(t, c.relay.Stop())
+	c.programmed(ctx)
+	if err := c.echo(ctx, time.Second); err == nil {
+		t.Error("the data plane forwards what has expired")
+	}
+}
+
+// TestDHCPv6WithoutRouter: while the lwAFTR is away a CPE gets its prefix alone,
+// soon asks again, and has its softwire when the lwAFTR is back.
+func TestDHCPv6WithoutRouter(t *testing.T) {
+	ctx, c := newChain(t, scene.Options{})
+	must(t, c.RouterProcess().Stop())
+	client := newDHCPCD(t, c.CPEs[0])
+	client.start()
+	k := client.next(ctx, "BOUND6")
+	prefix, err := k.prefix()
+	must(t, err)
+	if _, has, err := k.softwire(); has || err != nil || prefix != c.Subscribers[0].Prefix {
+		t.Fatalf("prefix %s, a softwire: %t, %v", prefix, has, err)
+	}
+	if t1 := k["new_dhcp6_ia_pd1_t1"]; t1 != fmt.Sprint(chainRetry.Seconds()) {
+		t.Errorf("T1 is %s s, want %s", t1, chainRetry)
+	}
+	must(t, c.StartRouter(ctx))
+	var got softwire.Softwire
+	for has := false; !has; {
+		got, has, err = client.next(ctx, "RENEW6").softwire()
+		must(t, err)
+	}
+	c.programmed(ctx, got)
+	c.connect(ctx, got)
+}
+
+// obtained is the softwire that a client has, in the prefix of subscriber 1.
+func (c *chain) obtained(k known) softwire.Softwire {
+	c.Helper()
+	prefix, err := k.prefix()
+	must(c.T, err)
+	w, has, err := k.softwire()
+	must(c.T, err)
+	if !has || prefix != c.Subscribers[0].Prefix || w.BR != scene.BR {
+		c.Fatalf("prefix %s, softwire %s (%t)", prefix, w, has)
+	}
+	return w
+}
+
+// programmed waits until the lwAFTR has these softwires, and no other.
+func (c *chain) programmed(ctx context.Context, want ...softwire.Softwire) {
+	c.Helper()
+	for {
+		var got []softwire.Softwire
+		var failed error
+		for s, err := range c.Router().Softwires(ctx, api.SoftwireFilter{}) {
+			w, bad := s.Softwire()
+			failed = errors.Join(failed, err, bad)
+			got = append(got, w)
+		}
+		if failed == nil && fmt.Sprint(got) == fmt.Sprint(want) {
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			c.Fatalf("the lwAFTR has %s, want %s; %v", got, want, failed)
+		}
+	}
+}
+
+// connect runs the lwB4 of subscriber 1 with a softwire.
+func (c *chain) connect(ctx context.Context, w softwire.Softwire) {
+	c.Helper()
+	sub := &c.Subscribers[0]
+	sub.Softwire = w
+	for r := range w.PortSet.Ranges() {
+		sub.EchoPort, sub.FilePort = r.First, r.Last
+	}
+	must(c.T, c.StartCPE(ctx, sub.Number))
+	must(c.T, c.echo(ctx, 10*time.Second))
+}
+
+// echo has the Internet echo a datagram of the first subscriber's host, which may
+// take so long.
+func (c *chain) echo(ctx context.Context, most time.Duration) error {
+	c.Helper()
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	d, err := probe.OpenDatagram(c.Hosts[0], netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
+	must(c.T, err)
+	defer d.Close()
+	_, err = d.Exchange(ctx, c.Echo(), 0, []byte("over the softwire"))
+	return err
+}
