@@ -31,15 +31,24 @@ func (k *Keeper) Run(ctx context.Context, giveBack func(ctx context.Context, d D
 			k.log.WithError(err).Warn(what + "; will try again")
 		}
 	}
+	var pause time.Time // until then whoever takes softwires back is left alone
 	for ctx.Err() == nil {
 		more, next, err := k.expire(ctx)
 		complain(err, "delegations could not be ended")
-		given, failed := k.settle(ctx, giveBack)
-		complain(failed, "softwires could not be given back")
-		switch {
-		case err != nil || failed != nil:
-			next = min(next, k.config.Retry)
-		case more || given == settleBatch:
+		if err != nil {
+			next = k.config.Retry
+		}
+		if !time.Now().Before(pause) {
+			given, failed := k.settle(ctx, giveBack)
+			complain(failed, "softwires could not be given back")
+			if failed != nil {
+				pause = time.Now().Add(k.config.Retry)
+			}
+			more = more || given == settleBatch
+		}
+		if left := time.Until(pause); left > 0 {
+			next = min(next, left)
+		} else if more && err == nil {
 			continue
 		}
 		k.sleep(ctx, next)

@@ -220,10 +220,11 @@ func (k *Keeper) count(c change) {
 		k.stats.Extended++
 	case c.after.State == Bound:
 		k.stats.Granted++
-		k.nudge()
+		if due, _ := k.book.Due(); due.Equal(c.after.Expires) {
+			k.nudge() // Run may sleep for longer
+		}
 	case c.before.State == Bound && c.before.Expires.After(k.clock.Now()):
 		k.stats.Released++
-		k.nudge()
 	case c.before.State == Bound:
 		k.stats.Expired++
 	}
@@ -243,4 +244,8 @@ func (s *Session) Close() {
 		delete(k.busy, other)
 	}
 	close(s.done)
+	// Run passes over those that are busy.
+	if len(k.book.owing) > 0 {
+		k.nudge()
+	}
 }
