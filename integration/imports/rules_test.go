@@ -53,7 +53,7 @@ var rules = []rule{
 	{pkg: "plugin/metrics", may: list("plugin/dataplane", "plugin/reconcile", "plugin/lease", "plugin/provision", "plugin/provision/clock", "plugin/announce", "plugin/store", "plugin/store/history", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 
 	// The composition root takes everything, and so is not core.
-	{pkg: "plugin", may: list("plugin/...", "vppdrv", "pcp/...", "bgp", "bgp/feed", "coredhcp-plugin/..."), without: list("github.com/osrg/gobgp")},
+	{pkg: "plugin", may: list("plugin/...", "vppdrv", "pcp/...", "bgp", "bgp/feed", "coredhcp-plugin/..."), without: list("github.com/osrg/gobgp", "github.com/coredhcp")},
 
 	{pkg: "vppdrv/...", may: list("vppdrv/...", "plugin/forwarder/...", "plugin/dataplane", "plugin/softwire", "plugin/portset")},
 	{pkg: "pcp/pcpmsg"},
@@ -68,6 +68,7 @@ var rules = []rule{
 	{pkg: "coredhcp-plugin/s46", may: list("plugin/portset")},
 	{pkg: "coredhcp-plugin/delegation", may: list("plugin/provision/clock", "plugin/store", "plugin/softwire", "plugin/portset")},
 	{pkg: "coredhcp-plugin/server", may: list("coredhcp-plugin/delegation", "coredhcp-plugin/s46", "plugin/limiter", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
+	{pkg: "coredhcp-plugin/listen"},
 	{pkg: "coredhcp-plugin/source", may: list("coredhcp-plugin/server", "coredhcp-plugin/s46", "plugin/provision", "plugin/lease", "plugin/pool", "plugin/control/api", "pcp/client", "pcp/pcpmsg", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
 	{pkg: "coredhcp-plugin/lw4o6", may: list("coredhcp-plugin/server", "coredhcp-plugin/source", "plugin/config", "plugin/control/api", "plugin/store/bolt")},
 
