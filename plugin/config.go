@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
 	"github.com/lwaftr/lw4o6/pcp"
 	"github.com/lwaftr/lw4o6/plugin/announce"
 	"github.com/lwaftr/lw4o6/plugin/config/bindings"
@@ -26,6 +27,7 @@ type Config struct {
 	History   HistoryConfig   `yaml:"history"`
 	Dataplane DataplaneConfig `yaml:"dataplane"`
 	PCP       pcp.Config      `yaml:"pcp"`
+	DHCPv6    DHCPv6Config    `yaml:"dhcpv6"`
 	BGP       BGPConfig       `yaml:"bgp"`
 	Control   control.Config  `yaml:"control"`
 	Metrics   metrics.Config  `yaml:"metrics"`
@@ -64,6 +66,7 @@ func DefaultConfig() Config {
 			VPP:       defaultVPP(),
 		},
 		PCP:     pcp.DefaultConfig(),
+		DHCPv6:  DHCPv6Config{Config: server.DefaultConfig()},
 		BGP:     BGPConfig{Announce: announce.DefaultConfig()},
 		Control: control.DefaultConfig(),
 	}
@@ -78,6 +81,7 @@ func (c Config) Validate() error {
 		element.At("history", c.History.Validate()),
 		element.At("dataplane", c.Dataplane.Validate()),
 		element.At("pcp", c.PCP.Validate()),
+		element.At("dhcpv6", c.DHCPv6.Validate()),
 		element.At("bgp.announce", c.BGP.Announce.Validate()),
 		element.At("control", c.Control.Validate()),
 		element.At("metrics", c.Metrics.Validate()),
@@ -87,7 +91,7 @@ func (c Config) Validate() error {
 		// would only hide the cause.
 		errs = append(errs, element.At("pools", err))
 	} else {
-		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())), c.ownAddress(), c.needsStore(), c.servesPCP(), c.speaksBGP())
+		errs = append(errs, element.At("softwires", c.Softwires.Validate(c.Pools.Index())), c.ownAddress(), c.needsStore(), c.servesPCP(), c.servesDHCPv6(), c.speaksBGP())
 	}
 	return errors.Join(errs...)
 }

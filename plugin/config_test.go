@@ -88,8 +88,8 @@ func TestBadFiles(t *testing.T) {
 		name, old, new string
 		want           []string
 	}{
-		{"unknown section", "control:\n", "contrl:\n", []string{"f:26: contrl: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, bgp, control, metrics"}},
-		{"later section", "control:\n", "dslite: {}\ncontrol:\n", []string{"f:26: dslite: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, bgp, control, metrics"}},
+		{"unknown section", "control:\n", "contrl:\n", []string{"f:26: contrl: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, dhcpv6, bgp, control, metrics"}},
+		{"later section", "control:\n", "dslite: {}\ncontrol:\n", []string{"f:26: dslite: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, dhcpv6, bgp, control, metrics"}},
 		{"metrics without a port", "control:\n", "metrics: {listen: \"127.0.0.1:0\"}\ncontrol:\n", []string{"f:26: metrics.listen: 127.0.0.1:0 has no port; use an IP address and a port, such as [::1]:9446"}},
 		{"log level", "level: info", "level: loud", []string{`f:1: log.level: "loud" is neither error, warning, info, debug nor trace`}},
 		{"log level that ends the process", "level: info", "level: fatal", []string{`f:1: log.level: "fatal" is neither error, warning, info, debug nor trace`}},
@@ -141,7 +141,7 @@ func TestBadFiles(t *testing.T) {
 		{"BGP: peer in a pool", "control:\n", strings.Replace(peering, "203.0.113.2", "198.51.100.2", 1) + "}], announce: {state-file: /s}}\ncontrol:\n", []string{
 			`f:26: bgp.peers[0].address: 198.51.100.2 is in pool "b", whose addresses are for lwB4s`}},
 		{"BGP: no such pool", "control:\n", peering + ", pools: [x]}], announce: {state-file: /s}}\ncontrol:\n", []string{`f:26: bgp.peers[0].pools[0]: there is no pool "x"`}},
-		{"several at once", "level: info}", "level: loud}\ndataplan: {}", []string{"f:2: dataplan: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, bgp, control, metrics"}},
+		{"several at once", "level: info}", "level: loud}\ndataplan: {}", []string{"f:2: dataplan: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, dhcpv6, bgp, control, metrics"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

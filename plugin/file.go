@@ -3,8 +3,10 @@ package plugin
 import (
 	"context"
 	"errors"
+	"net"
 	"path/filepath"
 
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
 	"github.com/lwaftr/lw4o6/plugin/config"
 	"github.com/lwaftr/lw4o6/plugin/config/bindings"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
@@ -49,6 +51,15 @@ func (f *File) Locate(err error) error {
 func (f *File) Check(ctx context.Context, progress func(bindings.Progress)) (*softwire.Table, error) {
 	t, err := loadTable(ctx, f.Config, f.Folder(), progress)
 	return t, f.Locate(err)
+}
+
+// CheckNames looks up the names that f tells clients, and reports those that are not
+// what they should be.
+func (f *File) CheckNames(ctx context.Context) error {
+	if err := server.CheckNames(ctx, f.Config.DHCPv6.Pools, net.DefaultResolver.LookupNetIP); err != nil {
+		return f.Locate(&ConfigError{element.At("dhcpv6", err)})
+	}
+	return nil
 }
 
 // loadTable reads all softwires of c, whose files are relative to folder, into

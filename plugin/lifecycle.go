@@ -97,6 +97,9 @@ func (p *Plugin) start(ctx context.Context, r *runner) (*running, error) {
 	if err := p.startPCP(ctx, r, run); err != nil {
 		return nil, err
 	}
+	if err := p.startDHCPv6(ctx, r, run); err != nil {
+		return nil, err
+	}
 	if err := p.startBGP(ctx, r, run, c); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,8 @@ type options struct {
 	dataplane func(DataplaneConfig, logrus.FieldLogger) (dataplane.Dataplane, error)
 	listen    func(context.Context, control.Config) ([]net.Listener, error)
 	speakers  func(bgp.Config, logrus.FieldLogger) (Speakers, error)
+	// dhcpv6Port is another one in tests, which may not use that of servers.
+	dhcpv6Port uint16
 }
 
 // WithName sets what Name returns; "lw4o6" otherwise.

@@ -12,6 +12,8 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/lwaftr/lw4o6/bgp/feed"
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/listen"
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
 	"github.com/lwaftr/lw4o6/pcp"
 	"github.com/lwaftr/lw4o6/plugin/announce"
 	"github.com/lwaftr/lw4o6/plugin/control"
@@ -75,6 +77,7 @@ type running struct {
 	leases  *provision.Provisioner // nil without a store
 	history *history.Log           // the same
 	pcp     *pcp.Server            // nil if it is not enabled
+	dhcpv6  *server.Server         // the same
 	epoch   *pcpEpoch              // the same
 	scrapes http.Handler           // of metrics
 	// speakers and gate are nil without peers.
@@ -98,6 +101,8 @@ func New(c Config, opts ...Option) (*Plugin, error) {
 		dataplane: newDataplane,
 		listen:    control.Listen,
 		speakers:  newSpeakers(feed.Program{}),
+
+		dhcpv6Port: listen.Port,
 	}
 	for _, opt := range opts {
 		opt(&o)

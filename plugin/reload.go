@@ -119,7 +119,7 @@ func (p *Plugin) tune(changed []string, c Config) error {
 // changeable reports every changed element that the router only takes when it
 // starts.
 func (p *Plugin) changeable(changed []string) error {
-	fixed := []string{"store", "history", "dataplane.type", "dataplane.reconcile", "pcp", "control", "metrics"}
+	fixed := []string{"store", "history", "dataplane.type", "dataplane.reconcile", "pcp", "dhcpv6", "control", "metrics"}
 	fixed = append(fixed, fixedBGP()...)
 	if tuner, ok := p.dp.(Tuner); ok {
 		for _, at := range tuner.Fixed() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/bgp"
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
 	"github.com/lwaftr/lw4o6/pcp"
 	"github.com/lwaftr/lw4o6/plugin/announce"
 	"github.com/lwaftr/lw4o6/plugin/control"
@@ -27,6 +28,7 @@ type Stats struct {
 	Leases    *provision.Stats // nil without a store
 	History   *history.Stats   // the same
 	PCP       *pcp.Counts      // nil if it is not enabled
+	DHCPv6    *server.Stats    // the same
 	Announce  *announce.Stats  // nil without peers
 	Peers     []bgp.PeerStats
 }
@@ -51,6 +53,9 @@ func (p *Plugin) stats(run *running) Stats {
 	if run.pcp != nil {
 		counts := run.pcp.Counts()
 		s.PCP = &counts
+	}
+	if run.dhcpv6 != nil {
+		s.DHCPv6 = new(run.dhcpv6.Stats())
 	}
 	if run.gate != nil {
 		s.Announce = new(run.gate.Stats())
@@ -235,6 +240,9 @@ func (v view) Counters(ctx context.Context) (api.Counters, error) {
 	}
 	if v.run.pcp != nil {
 		all.Events = append(all.Events, pcpEvents(v.run.pcp.Counts())...)
+	}
+	if v.run.dhcpv6 != nil {
+		all.Events = append(all.Events, dhcpv6Events(v.run.dhcpv6.Stats())...)
 	}
 	if d, ok := v.p.dp.(deviceCounter); ok {
 		if all.Devices, err = d.Devices(ctx); err != nil {

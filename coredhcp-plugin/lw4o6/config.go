@@ -48,6 +48,9 @@ func (c Config) Validate() error {
 			fail(element.Item("dhcpv6.pools", i)+".interfaces", "coredhcp does not tell plugins the interface: use links, or a server for each interface")
 		}
 	}
+	if len(c.DHCPv6.Pools) == 0 {
+		fail("dhcpv6.pools", "are empty: there is nothing to delegate")
+	}
 	r := c.Router
 	switch tls := r.CA != "" || r.Certificate != "" || r.Key != ""; {
 	case (r.Socket == "") == (r.Address == ""):

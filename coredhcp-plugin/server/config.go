@@ -31,7 +31,7 @@ type Config struct {
 	ClientRate int `yaml:"client-rate"`
 	LinkRate   int `yaml:"link-rate"`
 
-	Pools []Pool `yaml:"pools" config:"required"`
+	Pools []Pool `yaml:"pools"`
 }
 
 // Identity is what a client is known by.
@@ -95,8 +95,8 @@ func (c Config) Validate() error {
 			fail(n.key, "%d: want %d to %d", n.value, n.least, n.most)
 		}
 	}
-	if len(c.Pools) == 0 || len(c.Pools) > maxPools {
-		fail("pools", "%d pools; want 1 to %d", len(c.Pools), maxPools)
+	if len(c.Pools) > maxPools {
+		fail("pools", "%d pools; at most %d are allowed", len(c.Pools), maxPools)
 	}
 	for i, p := range c.Pools {
 		at := element.Item("pools", i)

@@ -15,7 +15,8 @@ func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "check a configuration with all its files",
-		Long: "Check reads a configuration and every file of softwires that it names, and reports\n" +
+		Long: "Check reads a configuration and every file of softwires that it names, looks up the\n" +
+			"names in it that clients are told, and reports\n" +
 			"everything that is wrong, one line per error with file, line and element. It needs no\n" +
 			"running router and changes nothing.",
 		Example: "  lwaftr check -c lwaftr.yaml\n  lwaftr check --print-reference",
@@ -42,6 +43,9 @@ func check(cmd *cobra.Command, path string) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d softwires read, %d of %d KiB\n", p.File, p.Rows, p.Bytes>>10, p.Size>>10)
 	})
 	if err != nil {
+		return err
+	}
+	if err := f.CheckNames(cmd.Context()); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good: %d pools, %d softwires\n", path, len(f.Config.Pools), table.Snapshot().Len())

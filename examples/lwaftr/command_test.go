@@ -125,7 +125,7 @@ func TestCheck(t *testing.T) {
 	configure(t, dir, "log: {level: loud, colour: red}\ndslite: {}\n")
 	want := []string{
 		path + ":5: log.colour: unknown; known here: level, format",
-		path + ":6: dslite: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, bgp, control, metrics",
+		path + ":6: dslite: unknown; known here: log, pools, softwires, store, history, dataplane, pcp, dhcpv6, bgp, control, metrics",
 	}
 	for _, command := range []string{"check", "run"} {
 		r = lwaftr(t, command, "-c", path).want(t, exitUsage)
