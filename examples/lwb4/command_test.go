@@ -98,6 +98,8 @@ func TestBadConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What only counts with another source than static.
+	sources := map[string]string{"no lwAFTR": "pcp", "interface to the carrier": "dhcpv6"}
 	for _, row := range []struct {
 		name, from, to string
 		want           []string // of each line; @ is the line that was changed, @+1 the next
@@ -116,17 +118,18 @@ func TestBadConfiguration(t *testing.T) {
 		{"twice", "192.168.1.2:80\"}", "192.168.1.2:80\"}\n  - {protocol: tcp, port: 5180, to: \"192.168.1.3:80\"}",
 			[]string{"@+1: forwards[1].port: tcp 5180 is forwarded by item 0 already"}},
 		{"source", "# source: static", "source: wish", []string{"source: \"wish\" is not"}},
-		{"no lwAFTR", "# source: static", "source: pcp\n#", []string{"pcp.aftrs"}},
+		{"no lwAFTR", `aftrs: ["2001:db8:ffff::1"]`, "aftrs: []", []string{"@: pcp.aftrs: is missing"}},
 		{"pcp", "  # transport: softwire ", "  transport: pigeon\n  lifetime: 1s\n  patience: 0s\n  check: 1ms\n  max-port-sets: 17\n  more-at: 101\n  idle-after: 0s #",
 			[]string{"pcp.transport", "pcp.lifetime", "pcp.patience", "pcp.check", "pcp.max-port-sets", "pcp.more-at", "pcp.idle-after"}},
+		{"interface to the carrier", "interface: wan0", "interface: a-much-too-long-name", []string{"@: dhcpv6.interface"}},
 		{"recovery", "# recovery:", "recovery: {after: 1h, at-most: 1m} #", []string{"recovery.at-most"}},
 		{"tunnel", "# tunnel:", "tunnel: {kind: magic, mtu: 1200, hop-limit: 0, device: \"\"}\n#",
 			[]string{"tunnel.kind", "tunnel.device", "tunnel.mtu", "tunnel.hop-limit"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			text := strings.Replace(string(good), row.from, row.to, 1)
-			if row.name == "no lwAFTR" {
-				text = strings.Replace(text, `aftrs: ["2001:db8:ffff::1"]`, "aftrs: []", 1)
+			if source, ok := sources[row.name]; ok {
+				text = strings.Replace(text, "# source: static", "source: "+source, 1)
 			}
 			if text == string(good) {
 				t.Fatal("the change changes nothing")

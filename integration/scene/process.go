@@ -202,7 +202,7 @@ func (s *Scene) StartCPE(ctx context.Context, number int) error {
 	return err
 }
 
-// Holds is the softwires that the lwAFTR has for a subscriber's CPE.
+// Holds is the softwires that the lwAFTR has for a subscriber.
 func (s *Scene) Holds(ctx context.Context, number int) (all []softwire.Softwire, err error) {
 	for row, err := range s.client.Softwires(ctx, api.SoftwireFilter{}) {
 		if err != nil {
@@ -212,7 +212,7 @@ func (s *Scene) Holds(ctx context.Context, number int) (all []softwire.Softwire,
 		if err != nil {
 			return nil, err
 		}
-		if w.B4 == s.Subscribers[number-1].Softwire.B4 {
+		if s.Subscribers[number-1].Prefix.Contains(w.B4) {
 			all = append(all, w)
 		}
 	}

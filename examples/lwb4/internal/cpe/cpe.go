@@ -28,8 +28,10 @@ type cpe struct {
 	machine provision.Machine
 	events  chan provision.Event
 	unbound chan struct{}
+	fatal   chan error // what nothing here can mend
 
-	session *session // nil without a tunnel
+	carrier *carrierClient // nil without DHCPv6
+	session *session       // nil without a tunnel
 	ports   assign.Ports
 	// flows are the ports that flows of the kernel may still be on.
 	flows assign.Ports
@@ -54,15 +56,18 @@ func Run(ctx context.Context, c settings.Config, log logrus.FieldLogger) error {
 	cpe := &cpe{
 		config: c, log: log, memory: state,
 		machine: provision.New(c.Rules()),
-		events:  make(chan provision.Event), unbound: make(chan struct{}, 1),
+		events:  make(chan provision.Event), unbound: make(chan struct{}, 1), fatal: make(chan error, 1),
 		gauge: portsets.Gauge{MoreAt: float64(c.PCP.MoreAt) / 100, Idle: c.PCP.IdleAfter},
 	}
 	var undo undoing
 	err = cpe.setUp(&undo)
 	if err == nil {
+		err = cpe.openCarrier()
+	}
+	if err == nil {
 		err = cpe.run(ctx)
 	}
-	return errors.Join(err, cpe.disconnect(), undo.all())
+	return errors.Join(err, cpe.disconnect(), cpe.closeCarrier(), undo.all())
 }
 
 // setUp makes what is there with and without a softwire, and notes how to take it
@@ -92,6 +97,7 @@ func (c *cpe) run(ctx context.Context) error {
 	if err := c.step(ctx, provision.Offered{Offers: c.config.Offers()}); err != nil {
 		return err
 	}
+	c.startCarrier(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	looking := time.NewTicker(look)
@@ -103,6 +109,8 @@ func (c *cpe) run(ctx context.Context) error {
 		case <-ctx.Done():
 			c.release(ctx)
 			return nil
+		case err := <-c.fatal:
+			return err
 		case event = <-c.events:
 		case <-c.unbound:
 			event = provision.Unbound{}
@@ -170,6 +178,9 @@ func (c *cpe) act(ctx context.Context, a provision.Action) error {
 	}
 	if a.Ask && c.session != nil && c.session.keeper != nil {
 		c.session.keeper.Ask()
+	}
+	if a.Renew && c.carrier != nil {
+		c.carrier.client.Renew()
 	}
 	return nil
 }

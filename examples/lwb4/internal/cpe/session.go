@@ -63,7 +63,8 @@ func (c *cpe) connect(ctx context.Context, o provision.Offer) error {
 	if err != nil {
 		return err
 	}
-	running, stop := context.WithCancel(ctx)
+	// It goes on when ctx ends, so that what is asked then gets an answer.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &session{offer: o, device: dev, stopDevice: stop, stopAsking: func() {}}
 	c.session = s
 	s.group.Go(func() error {
@@ -93,7 +94,7 @@ func (c *cpe) askFor(ctx context.Context, s *session) error {
 	}
 	s.keeper = portsets.New(portsets.Config{
 		Server: netip.AddrPortFrom(to, pcpmsg.ServerPort),
-		Open:   func() (net.PacketConn, error) { return client.ListenFrom(asking, from) },
+		Open:   func() (net.PacketConn, error) { return client.ListenFrom(ctx, from) },
 		Nonce:  nonce, Lifetime: c.config.PCP.Lifetime, MaxSets: c.config.PCP.MaxSets,
 		Check: c.config.PCP.Check, Patience: c.config.PCP.Patience,
 		Report: func(e provision.Event) { c.tell(asking, e) },

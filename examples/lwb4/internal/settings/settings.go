@@ -21,6 +21,7 @@ type Config struct {
 	Source   Source         `yaml:"source"`
 	Softwire SoftwireConfig `yaml:"softwire"`
 	PCP      PCPConfig      `yaml:"pcp"`
+	DHCPv6   DHCPv6Config   `yaml:"dhcpv6"`
 	Recovery RecoveryConfig `yaml:"recovery"`
 	LAN      LANConfig      `yaml:"lan"`
 	Tunnel   TunnelConfig   `yaml:"tunnel"`
@@ -38,6 +39,7 @@ type Source string
 const (
 	SourceStatic Source = "static" // the section softwire
 	SourcePCP    Source = "pcp"    // an lwAFTR of the section pcp
+	SourceDHCPv6 Source = "dhcpv6" // a DHCPv6 server, or an lwAFTR that it names
 )
 
 // SoftwireConfig is what the carrier has assigned, with the names of RFC 8676.
@@ -63,6 +65,12 @@ type PCPConfig struct {
 	MoreAt    int           `yaml:"more-at"` // percent of the ports
 	IdleAfter time.Duration `yaml:"idle-after"`
 	Release   bool          `yaml:"release"`
+}
+
+// DHCPv6Config says how the carrier is asked for a prefix and its softwire.
+type DHCPv6Config struct {
+	Interface string `yaml:"interface"` // to the carrier
+	Release   bool   `yaml:"release"`
 }
 
 // Transport is how requests get to the lwAFTR.
@@ -152,7 +160,7 @@ func (c Config) Rules() provision.Rules {
 	return rules
 }
 
-// Offers are the lwAFTRs that the settings name.
+// Offers are the lwAFTRs that the settings name, none if DHCPv6 does.
 func (c Config) Offers() (offers []provision.Offer) {
 	if c.Source == SourceStatic {
 		s, err := c.static()
@@ -161,6 +169,9 @@ func (c Config) Offers() (offers []provision.Offer) {
 		}
 		ends, ports := assign.Of(s)
 		return []provision.Offer{{Ends: ends, Ports: ports}}
+	}
+	if c.Source != SourcePCP {
+		return nil
 	}
 	for _, br := range c.PCP.AFTRs {
 		offers = append(offers, provision.Offer{Ends: assign.Ends{B4: c.PCP.B4, BR: br}})
@@ -199,6 +210,9 @@ func (c Config) Describe() string {
 		}
 		return fmt.Sprintf("softwire %s, %d ports %s", s, s.PortSet.Count(), lan)
 	}
+	if c.Source == SourceDHCPv6 {
+		return fmt.Sprintf("softwire by DHCPv6 on %s, %s", c.DHCPv6.Interface, lan)
+	}
 	return fmt.Sprintf("port sets by PCP, lwB4 %s, %d lwAFTRs from %s on, %s", c.PCP.B4, len(c.PCP.AFTRs), c.PCP.AFTRs[0], lan)
 }
 
@@ -210,8 +224,10 @@ func (c Config) Validate() error {
 		errs = append(errs, element.At("softwire", c.validateStatic()))
 	case SourcePCP:
 		errs = append(errs, element.At("pcp", c.PCP.validateEnds()))
+	case SourceDHCPv6:
+		errs = append(errs, element.At("dhcpv6.interface", interfaceName(c.DHCPv6.Interface)))
 	default:
-		errs = append(errs, element.Errorf("source", "%.40q is not static or pcp", string(c.Source)))
+		errs = append(errs, element.Errorf("source", "%.40q is not static, pcp or dhcpv6", string(c.Source)))
 	}
 	return errors.Join(append(errs,
 		element.At("pcp", c.PCP.validate()),

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -124,13 +125,20 @@ func (r RecoveryConfig) validate() error {
 	return between("at-most", r.AtMost, r.After, 24*time.Hour)
 }
 
+// interfaceName finds names that no interface can have.
+func interfaceName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("is missing")
+	case len(name) > 15:
+		return fmt.Errorf("%.40q has more than 15 characters", name)
+	}
+	return nil
+}
+
 func (l LANConfig) validate() error {
 	var errs []error
-	if l.Interface == "" {
-		errs = append(errs, element.Errorf("interface", "is missing"))
-	} else if len(l.Interface) > 15 {
-		errs = append(errs, element.Errorf("interface", "%.40q has more than 15 characters", l.Interface))
-	}
+	errs = append(errs, element.At("interface", interfaceName(l.Interface)))
 	switch {
 	case !l.Prefix.IsValid():
 		errs = append(errs, element.Errorf("prefix", "is missing"))

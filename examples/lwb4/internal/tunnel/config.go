@@ -50,7 +50,7 @@ func (c Config) Validate() error {
 
 // End says whether an address can be an end of a softwire.
 func End(a netip.Addr) bool {
-	return a.Is6() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLinkLocalUnicast()
+	return a.Is6() && !a.Is4In6() && a.Zone() == "" && a.IsGlobalUnicast()
 }
 
 var (
