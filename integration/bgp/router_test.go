@@ -101,12 +101,18 @@ type router struct {
 // startRouter runs a router in a namespace with the key bgp as given.
 func startRouter(t *testing.T, in *netlab.Namespace, yaml string) *router {
 	t.Helper()
+	return startProgram(t, in, "/proc/self/exe", yaml)
+}
+
+// startProgram is startRouter from a file that is a copy of this program.
+func startProgram(t *testing.T, in *netlab.Namespace, program, yaml string) *router {
+	t.Helper()
 	folder := t.TempDir()
 	path := filepath.Join(folder, "router.yaml")
 	must(t, os.WriteFile(path, []byte(pools+"bgp:\n"+yaml), 0o600))
 	r := &router{socket: filepath.Join(folder, "s")}
 	var err error
-	r.process, err = in.Start("/proc/self/exe", routerCommand, path, r.socket)
+	r.process, err = in.Start(program, routerCommand, path, r.socket)
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -1,15 +1,10 @@
 package e2e
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/lwaftr/lw4o6/integration/netlab"
 )
@@ -22,7 +17,7 @@ func readByTshark(t *testing.T, frames []netlab.Frame) {
 		t.Skip("needs tshark")
 	}
 	path := filepath.Join(t.TempDir(), "talk.pcap")
-	writeFrames(t, path, frames)
+	must(t, netlab.WriteFrames(path, frames))
 	cmd := exec.CommandContext(t.Context(), tshark, "-r", path, "-Y", "udp.port == 5351", "-T", "fields", "-E", "separator=;",
 		"-e", "_ws.expert.message", "-e", "portcontrol.opcode", "-e", "portcontrol.r")
 	var problems strings.Builder
@@ -48,18 +43,5 @@ func readByTshark(t *testing.T, frames []netlab.Frame) {
 	}
 	if len(counts) != 4 {
 		t.Errorf("tshark sees %v", counts)
-	}
-}
-
-// writeFrames writes frames to a file.
-func writeFrames(t *testing.T, path string, frames []netlab.Frame) {
-	t.Helper()
-	file, err := os.Create(path)
-	must(t, err)
-	defer file.Close()
-	w := pcapgo.NewWriter(file)
-	must(t, w.WriteFileHeader(1<<16, layers.LinkTypeEthernet))
-	for _, f := range frames {
-		must(t, w.WritePacket(gopacket.CaptureInfo{Timestamp: f.At, CaptureLength: len(f.Data), Length: len(f.Data)}, f.Data))
 	}
 }
