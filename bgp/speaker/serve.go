@@ -67,6 +67,7 @@ type speaker struct {
 	log    *journal
 	router *gobgp
 	table  *table
+	busy   busy
 	last   feed.Status // that was reported
 }
 
@@ -89,14 +90,27 @@ func (s *speaker) loop(changed <-chan struct{}) error {
 		case <-changed:
 			err = s.look()
 		case <-ticker.C:
-			if err = s.look(); err == nil {
-				err = s.report(&feed.Report{})
-			}
+			err = s.tick()
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// tick is what there is to do every now and then.
+func (s *speaker) tick() error {
+	used, err := used()
+	if err != nil {
+		return err
+	}
+	if s.busy.look(time.Now(), used) {
+		return errBusy
+	}
+	if err := s.look(); err != nil {
+		return err
+	}
+	return s.report(&feed.Report{})
 }
 
 // read hands on orders until the router has gone, which is no error.

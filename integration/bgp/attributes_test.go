@@ -11,7 +11,7 @@ import (
 )
 
 // awaitRoutes waits until BIRD has exactly these routes with these attributes.
-func (b *bird) awaitRoutes(t *testing.T, want table) {
+func (b upstreamBIRD) awaitRoutes(t *testing.T, want table) {
 	t.Helper()
 	eventually(t, "BIRD's routes", func() error {
 		got, err := b.routes()
@@ -52,6 +52,7 @@ type table = map[string]map[string]string
 // TestAttributes: BIRD has each route with exactly the attributes configured, over
 // sessions of either family.
 func TestAttributes(t *testing.T) {
+	t.Parallel()
 	const (
 		home, work = "192.0.2.0/24", "203.0.113.0/24"
 		br         = "2001:db8:ffff::1/128"
@@ -144,7 +145,7 @@ func TestAttributes(t *testing.T) {
 
 // upstream is a configuration with one peer, or more.
 func upstream(as int, peer string) string {
-	return fmt.Sprintf("  router-id: 198.51.100.1\n  as: %d\n  peers:\n    - name: upstream\n      connect-retry: 1s", as) + peer + "\n"
+	return pools + fmt.Sprintf("bgp:\n  router-id: 198.51.100.1\n  as: %d\n  peers:\n    - name: upstream\n      connect-retry: 1s", as) + peer + "\n"
 }
 
 // TestNoExtendedNextHop: a peer that does not understand IPv6 next hops of IPv4
@@ -169,7 +170,7 @@ func TestNoExtendedNextHop(t *testing.T) {
 	if is.ExtendedNextHop || !strings.Contains(r.process.Output(), "does not understand IPv6 next hops") {
 		t.Errorf("extended next hop: %t, and nothing in the log", is.ExtendedNextHop)
 	}
-	if log := b.process.Output(); strings.Contains(log, "Invalid") {
+	if log := b.Output(); strings.Contains(log, "Invalid") {
 		t.Errorf("BIRD was sent what it does not understand:\n%s", log)
 	}
 }

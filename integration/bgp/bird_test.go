@@ -1,15 +1,12 @@
 package bgp
 
 import (
-	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
+	"github.com/lwaftr/lw4o6/integration/bird"
 	"github.com/lwaftr/lw4o6/integration/netlab"
 )
 
@@ -56,39 +53,21 @@ func addresses(texts ...string) []netip.Prefix {
 	return all
 }
 
-// bird is BIRD 2 as the upstream.
-type bird struct {
-	process        *netlab.Process
-	socket, config string
-}
+// upstreamBIRD is BIRD as the upstream.
+type upstreamBIRD struct{ *bird.BIRD }
 
 // startBIRD runs BIRD with protocols as given.
-func startBIRD(t *testing.T, in *netlab.Namespace, protocols string) *bird {
+func startBIRD(t *testing.T, in *netlab.Namespace, protocols string) upstreamBIRD {
 	t.Helper()
-	requireProgram(t, "bird")
-	folder := t.TempDir()
-	b := &bird{socket: filepath.Join(folder, "s"), config: filepath.Join(folder, "bird.conf")}
-	b.write(t, protocols)
-	var err error
-	b.process, err = in.Start("bird", "-f", "-c", b.config, "-s", b.socket, "-P", filepath.Join(folder, "pid"))
+	requireProgram(t, bird.Program)
+	b, err := bird.Start(t.Context(), in, t.TempDir(), netip.MustParseAddr(upstream4), protocols)
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("BIRD wrote:\n%s", b.process.Output())
+			t.Logf("BIRD wrote:\n%s", b.Output())
 		}
 	})
-	eventually(t, "BIRD", func() error {
-		_, err := b.command("show status")
-		return err
-	})
-	return b
-}
-
-// write makes the configuration.
-func (b *bird) write(t *testing.T, protocols string) {
-	t.Helper()
-	text := "log stderr all;\nrouter id 198.51.100.2;\nprotocol device {}\n" + protocols
-	must(t, os.WriteFile(b.config, []byte(text), 0o600))
+	return upstreamBIRD{b}
 }
 
 // requireProgram skips a test without a program.
@@ -99,35 +78,18 @@ func requireProgram(t *testing.T, name string) {
 	}
 }
 
-// command is one of BIRD's.
-func (b *bird) command(line string) (string, error) {
-	out, err := exec.Command("birdc", append([]string{"-s", b.socket}, strings.Fields(line)...)...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w: %s", line, err, out)
-	}
-	return string(out), nil
-}
-
-var (
-	routeLine = regexp.MustCompile(`^([0-9a-f.:]+/\d+) +unicast`)
-	attribute = regexp.MustCompile(`^\tBGP\.([a-z_0-9]+): ?(.*)$`)
-)
+var attribute = regexp.MustCompile(`(?m)^\tBGP\.([a-z_0-9]+): ?(.*)$`)
 
 // routes are BIRD's routes by prefix, each with its attributes by name.
-func (b *bird) routes() (map[string]map[string]string, error) {
-	out, err := b.command("show route all")
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[string]map[string]string)
-	var last map[string]string
-	for _, line := range strings.Split(out, "\n") {
-		if m := routeLine.FindStringSubmatch(line); m != nil {
-			last = make(map[string]string)
-			all[m[1]] = last
-		} else if m := attribute.FindStringSubmatch(line); m != nil && last != nil {
-			last[m[1]] = m[2]
+func (b upstreamBIRD) routes() (table, error) {
+	texts, err := b.Routes()
+	all := make(table)
+	for prefix, text := range texts {
+		of := make(map[string]string)
+		for _, m := range attribute.FindAllStringSubmatch(text, -1) {
+			of[m[1]] = m[2]
 		}
+		all[prefix.String()] = of
 	}
-	return all, nil
+	return all, err
 }

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	}
 	// These tests wait for timers most of the time.
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)

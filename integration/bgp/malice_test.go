@@ -174,8 +174,8 @@ func TestMalice(t *testing.T) {
 	if s := after[0]; s.PID != before.PID || s.Sessions != 1 || s.Flaps != 0 || !s.Established() {
 		t.Errorf("the other session was %+v and is %+v", before, s)
 	}
-	if strings.Contains(b.process.Output(), "removed") {
-		t.Errorf("BIRD has lost a route:\n%s", b.process.Output())
+	if strings.Contains(b.Output(), "removed") {
+		t.Errorf("BIRD has lost a route:\n%s", b.Output())
 	}
 	log := r.process.Output()
 	for i, a := range all {

@@ -46,7 +46,7 @@ func promises(t *testing.T) map[[2]string]promise {
 type scene struct {
 	t      *testing.T
 	here   *netlab.Namespace
-	bird   *bird
+	bird   upstreamBIRD
 	router *router
 	yaml   string
 	frames func() []netlab.Frame // captured so far; ends the capture
@@ -127,6 +127,7 @@ func TestRestart(t *testing.T) {
 	requireProgram(t, "tshark")
 	const on, off = "on", "off"
 	upgraded := newVersion(t)
+	t.Parallel()
 	tests := []struct {
 		what    string
 		restart string
@@ -205,14 +206,14 @@ func (s *scene) routesAre(want string) {
 	if want == "kept" {
 		// BIRD drops what it was not sent again when it has End-of-RIB.
 		eventually(s.t, "the end of the restart", func() error {
-			out, err := s.bird.command("show protocols all lwaftr")
+			out, err := s.bird.Show("protocols all lwaftr")
 			if err == nil && (!strings.Contains(out, "Established") || strings.Contains(out, "Neighbor graceful restart active")) {
 				err = fmt.Errorf("BIRD says %s", out)
 			}
 			return err
 		})
 	}
-	if log := s.bird.process.Output(); strings.Count(log, "removed") != removals {
+	if log := s.bird.Output(); strings.Count(log, "removed") != removals {
 		s.t.Errorf("want %d removals:\n%s", removals, log)
 	}
 }

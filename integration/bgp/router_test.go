@@ -20,6 +20,7 @@ import (
 	"github.com/lwaftr/lw4o6/bgp"
 	"github.com/lwaftr/lw4o6/bgp/feed"
 	"github.com/lwaftr/lw4o6/integration/netlab"
+	"github.com/lwaftr/lw4o6/plugin"
 	"github.com/lwaftr/lw4o6/plugin/announce"
 	"github.com/lwaftr/lw4o6/plugin/config"
 	"github.com/lwaftr/lw4o6/plugin/pool"
@@ -43,12 +44,12 @@ type answer struct {
 
 // file is the configuration of a router.
 type file struct {
-	Pools pool.Pools `yaml:"pools"`
-	BGP   bgp.Config `yaml:"bgp"`
+	Pools pool.Pools       `yaml:"pools"`
+	BGP   plugin.BGPConfig `yaml:"bgp"`
 }
 
 // Validate is what config.Load calls.
-func (f *file) Validate() error { return f.BGP.Validate(f.Pools) }
+func (f *file) Validate() error { return f.BGP.Config.Validate(f.Pools) }
 
 // runRouter announces until it is told to stop.
 func runRouter(program feed.Program, configured, socket string) error {
@@ -58,7 +59,7 @@ func runRouter(program feed.Program, configured, socket string) error {
 	}
 	log := logrus.New()
 	log.SetLevel(logrus.DebugLevel)
-	speakers, err := bgp.New(f.BGP, program, log)
+	speakers, err := bgp.New(f.BGP.Config, program, log)
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ type router struct {
 	socket  string
 }
 
-// startRouter runs a router in a namespace with the key bgp as given.
+// startRouter runs a router in a namespace with a configuration.
 func startRouter(t *testing.T, in *netlab.Namespace, yaml string) *router {
 	t.Helper()
 	return startProgram(t, in, "/proc/self/exe", yaml)
@@ -109,7 +110,7 @@ func startProgram(t *testing.T, in *netlab.Namespace, program, yaml string) *rou
 	t.Helper()
 	folder := t.TempDir()
 	path := filepath.Join(folder, "router.yaml")
-	must(t, os.WriteFile(path, []byte(pools+"bgp:\n"+yaml), 0o600))
+	must(t, os.WriteFile(path, []byte(yaml), 0o600))
 	r := &router{socket: filepath.Join(folder, "s")}
 	var err error
 	r.process, err = in.Start(program, routerCommand, path, r.socket)
@@ -126,7 +127,7 @@ func startProgram(t *testing.T, in *netlab.Namespace, program, yaml string) *rou
 	return r
 }
 
-// pools are those of every router here.
+// pools are those of most routers here.
 const pools = `pools:
   - {name: home, prefixes: [192.0.2.0/24], psid-len: 6, br-ipv6-addr: 2001:db8:ffff::1}
   - {name: work, prefixes: [203.0.113.0/24], psid-len: 6, br-ipv6-addr: 2001:db8:ffff::1}

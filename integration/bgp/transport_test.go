@@ -18,6 +18,7 @@ var homeRoute = table{home: attrs(router4)}
 // TestTransport: sessions that are secured or made in special ways come up when
 // both sides agree, and not otherwise.
 func TestTransport(t *testing.T) {
+	t.Parallel()
 	password := filepath.Join(t.TempDir(), "password")
 	must(t, os.WriteFile(password, []byte("secret\n"), 0o600))
 	tests := []struct {
@@ -30,7 +31,7 @@ func TestTransport(t *testing.T) {
 		{"MD5 and GTSM", `ttl security on;`, `ttl security on; password "secret";`, "ttl-security: 1\n      password: secret"},
 	}
 	for _, tt := range tests {
-		start := func(t *testing.T, options string) (*bird, *router) {
+		start := func(t *testing.T, options string) (upstreamBIRD, *router) {
 			t.Parallel()
 			here, there := twoNodes(t)
 			b := startBIRD(t, there, ebgp(upstream4, router4, options, channel4))

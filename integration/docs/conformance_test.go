@@ -10,7 +10,10 @@ import (
 	"testing"
 )
 
-const pcpPage = "pcp.md"
+const (
+	pcpPage = "pcp.md"
+	bgpPage = "bgp.md"
+)
 
 var (
 	testName = regexp.MustCompile("`([a-z0-9]+)\\.((?:Test|Fuzz)[A-Za-z0-9]+)`")
@@ -21,7 +24,7 @@ var (
 // and every row that says that a demand is met names one.
 func TestConformance(t *testing.T) {
 	tests := make(map[string]bool)
-	for _, folder := range []string{"pcp/pcpmsg", "pcp/client", "pcp/udp", "pcp", "plugin", "plugin/pool", "plugin/lease", "integration/e2e"} {
+	for _, folder := range []string{"pcp/pcpmsg", "pcp/client", "pcp/udp", "pcp", "plugin", "plugin/pool", "plugin/lease", "integration/e2e", "bgp", "bgp/speaker", "integration/bgp"} {
 		pkg := path.Base(folder)
 		files, err := filepath.Glob(filepath.Join("..", "..", folder, "*_test.go"))
 		if err != nil {
@@ -37,12 +40,14 @@ func TestConformance(t *testing.T) {
 			}
 		}
 	}
-	checked, problems := unproven(load(t, pcpPage), tests)
-	if checked < 60 {
-		t.Errorf("only %d rows were looked at", checked)
-	}
-	for _, problem := range problems {
-		t.Error(problem)
+	for name, least := range map[string]int{pcpPage: 60, bgpPage: 14} {
+		checked, problems := unproven(load(t, name), tests)
+		if checked < least {
+			t.Errorf("docs/%s: only %d rows were looked at", name, checked)
+		}
+		for _, problem := range problems {
+			t.Error(problem)
+		}
 	}
 	bad := parse("bad.md", "| RFC | Demand | Here | Test |\n| --- | --- | --- | --- |\n| 1 | a | as demanded | |\n| 2 | b | not done: no | |\n| 3 | c | as demanded | `client.TestNothing` |\n")
 	if checked, problems := unproven(bad, tests); checked != 3 || len(problems) != 2 {
