@@ -67,7 +67,8 @@ test: ## Run all tests; skipped ones are named at the end (LW4O6_REQUIRE_ALL=1: 
 		env $(GO_TEST) $(RUN) $(PKG)
 
 bench: build ## Measure, beside peers from the same run; also in build/bench.json.
-	@$(NEED) iperf3=iperf3 bird=bird2 perfdhcp=kea-admin kea-dhcp6=kea-dhcp6-server
+	@$(NEED) iperf3=iperf3 bird=bird2 perfdhcp=kea-admin kea-dhcp6=kea-dhcp6-server \
+		miniupnpd=miniupnpd-nftables nft=nftables
 	@go build -o $(BUILD)/bench ./integration/bench
 	@$(AS_ROOT) $(BUILD)/bench -o $(BUILD)/bench.json
 

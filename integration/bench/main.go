@@ -45,6 +45,8 @@ type scale struct {
 	attackBefore time.Duration // the same, before anything is counted
 	smallBatches int
 	tcpTime      time.Duration
+	pcpClients   int           // of the PCP server
+	pcpPeers     int           // clients of miniupnpd
 	exchangeTime time.Duration // in whole seconds
 	withdrawn    int           // softwires of the pool that is withdrawn
 	kills        int           // of one kind
@@ -73,10 +75,12 @@ func fullScale() scale {
 			bindings: maxBindings, fewBindings: 16 * setsUsed, flows: 1 << 17, rateTime: 300 * time.Millisecond,
 			churnTime: 5 * time.Second, changes: 1000, splits: 50, load: 250_000, hugePages: true,
 		},
-		withdrawn: 100_000,
-		kills:     20,
-		holds:     100_000_000,
-		queries:   1000,
+		pcpClients: 100_000,
+		pcpPeers:   64,
+		withdrawn:  100_000,
+		kills:      20,
+		holds:      100_000_000,
+		queries:    1000,
 	}
 }
 
@@ -91,6 +95,7 @@ func benches(s scale) []bench {
 		{"tcp", s.tcp},
 		{"leases", s.leases},
 		{"dhcp", s.dhcp},
+		{"pcp", s.pcp},
 		{"scrape", s.scrape},
 		{"vpp", s.vpp},
 		{"withdrawals", s.withdrawals},

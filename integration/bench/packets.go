@@ -17,6 +17,7 @@ const (
 	udpHeader    = 8
 	fragHeader   = 8
 	protoIPv4    = 4
+	protoTCP     = 6
 	protoUDP     = 17
 	protoFrag    = 44
 	firstPortBit = 16 - psidLen

@@ -5,7 +5,7 @@
 // A Fleet, by PCP, and a DHCPFleet are lwB4s as they are: each asks for a port
 // set, keeps it, and gets over what a Relay loses, duplicates and reorders on the
 // way. Check says whether all hold what they should. A Loader is as many PCP
-// requests as the server can answer, to be measured. All know their lwB4s by a
-// Population, which gives the same addresses and nonces each time, or a
-// DHCPPopulation.
+// requests as the server can answer, to be measured, by a Carrier: over a link, or
+// by a UDP socket that is all lwB4s. All know their lwB4s by a Population, which
+// gives the same addresses and nonces each time, or a DHCPPopulation.
 package lwb4sim

@@ -21,7 +21,7 @@ func TestLoader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := NewMemory(1 << 12)
 		config := LoadConfig{Population: people(500, true), Window: 64, Timeout: time.Second}
-		loader, err := NewLoader(near, config)
+		loader, err := NewLoader(OverLink(near, config.Population), config)
 		if err != nil {
 			t.Fatal(err)
 		}

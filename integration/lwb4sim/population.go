@@ -27,6 +27,9 @@ type Population struct {
 	// Ports is the size of the port set that each asks for.
 	Ports    uint16
 	Lifetime time.Duration
+	// Protocol, if it is set, has each ask for a port of that protocol in place of
+	// a port set, as generic clients do.
+	Protocol uint8
 	// Seed makes the nonces and source ports, and everything else that is random.
 	Seed uint64
 }
@@ -73,8 +76,15 @@ func (p *Population) index(a netip.Addr) (int, bool) {
 
 // want is what lwB4 i asks for in its life-th life, from 0.
 func (p *Population) want(i, life int) client.Want {
-	return client.Want{Nonce: p.nonce(i, life), InternalPort: 1, Ports: p.Ports, Lifetime: p.Lifetime}
+	want := client.Want{Nonce: p.nonce(i, life), InternalPort: 1, Ports: p.Ports, Lifetime: p.Lifetime}
+	if p.Protocol != 0 {
+		want.Protocol, want.InternalPort, want.Ports = p.Protocol, genericPort, 1
+	}
+	return want
 }
+
+// genericPort is the port that generic clients ask for.
+const genericPort = 4000
 
 func (p *Population) nonce(i, life int) (n pcpmsg.Nonce) {
 	random := rand.NewPCG(p.Seed+uint64(life), uint64(i))

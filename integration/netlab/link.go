@@ -145,6 +145,20 @@ func (n *Namespace) RouteFrom(to netip.Prefix, iface string, from netip.Addr) er
 	return nil
 }
 
+// Own makes the node take all addresses of a prefix for its own.
+func (n *Namespace) Own(prefix netip.Prefix) error {
+	lo, err := n.links.LinkByName("lo")
+	if err == nil {
+		err = n.links.RouteAdd(&netlink.Route{
+			Dst: ipNet(prefix), LinkIndex: lo.Attrs().Index, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL,
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("%s: the addresses of %s: %w", n, prefix, err)
+	}
+	return nil
+}
+
 // SetMTU changes the MTU of an interface in octets. The other end keeps its own,
 // and what it sends that is larger is dropped without a word.
 func (n *Namespace) SetMTU(iface string, mtu int) error {

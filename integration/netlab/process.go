@@ -46,6 +46,9 @@ func (n *Namespace) Start(program string, args ...string) (*Process, error) {
 	return p, nil
 }
 
+// ID is that of the process.
+func (p *Process) ID() int { return p.cmd.Process.Pid }
+
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 

@@ -9,13 +9,13 @@ import (
 
 // FirstLwB4 is the first simulated lwB4. All others are in further prefixes of
 // SimulatedBits bits.
-var FirstLwB4 = simulated.Addr().Next()
+var FirstLwB4 = SimulatedLwB4s.Addr().Next()
 
 // SimulatedBits is the length of a simulated subscriber's prefix.
 const SimulatedBits = 56
 
-// simulated is the prefix of all of them.
-var simulated = netip.MustParsePrefix("2001:db8:1000::/36")
+// SimulatedLwB4s is the prefix of all of them.
+var SimulatedLwB4s = netip.MustParsePrefix("2001:db8:1000::/36")
 
 // simulatedLink leads to them: access 1, lwB4s 2.
 const simulatedLink = "2001:db8:0:fe::/64"
@@ -29,7 +29,7 @@ func (s *Scene) OpenLwB4s() (link *lwb4sim.TUN, err error) {
 	}
 	err = s.Access.Address(device, on(simulatedLink, 1))
 	if err == nil {
-		err = s.Access.Route(simulated, on(simulatedLink, 2).Addr())
+		err = s.Access.Route(SimulatedLwB4s, on(simulatedLink, 2).Addr())
 	}
 	if err != nil {
 		return nil, errors.Join(err, link.Close())
