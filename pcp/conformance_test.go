@@ -388,6 +388,20 @@ func TestOnePort(t *testing.T) {
 	}), pcpmsg.MalformedRequest)
 }
 
+// TestParity: RFC 7753 section 4.1: ports are not translated, so parity is kept, and
+// who asks for that is told.
+func TestParity(t *testing.T) {
+	for _, parity := range []bool{false, true} {
+		s := newScene(t, nil)
+		r := s.granted(plain, edited(softwireMap(plain, 3600), func(r *pcpmsg.Request) {
+			r.Options = pcpmsg.PortSet{Size: pcpmsg.AllPorts, FirstInternal: 1, Parity: parity}.Append(nil)
+		}))
+		if p, ok := portSetOf(t, r); !ok || p.Parity != parity || p.FirstInternal != r.Mapping.ExternalPort {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
 func TestConfigValidate(t *testing.T) {
 	if err := DefaultConfig().Validate(); err != nil {
 		t.Error(err)

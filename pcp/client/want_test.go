@@ -141,12 +141,17 @@ func TestMatches(t *testing.T) {
 		change func(*pcpmsg.Response)
 		match  bool
 	}{
-		"answer":                {w, func(*pcpmsg.Response) {}, true},
-		"other opcode":          {w, func(r *pcpmsg.Response) { r.Opcode = pcpmsg.Peer }, false},
-		"other nonce":           {w, func(r *pcpmsg.Response) { r.Mapping.Nonce[11]++ }, false},
-		"other protocol":        {w, func(r *pcpmsg.Response) { r.Mapping.Protocol = 17 }, false},
-		"other internal port":   {w, func(r *pcpmsg.Response) { r.Mapping.InternalPort = 2 }, false},
-		"other external port":   {w, func(r *pcpmsg.Response) { r.Mapping.ExternalPort = 2 }, true},
+		"answer":              {w, func(*pcpmsg.Response) {}, true},
+		"other opcode":        {w, func(r *pcpmsg.Response) { r.Opcode = pcpmsg.Peer }, false},
+		"other nonce":         {w, func(r *pcpmsg.Response) { r.Mapping.Nonce[11]++ }, false},
+		"other protocol":      {w, func(r *pcpmsg.Response) { r.Mapping.Protocol = 17 }, false},
+		"other internal port": {w, func(r *pcpmsg.Response) { r.Mapping.InternalPort = 2 }, false},
+		"other external port": {w, func(r *pcpmsg.Response) { r.Mapping.ExternalPort = 2 }, true},
+		// RFC 6887 section 7.3: "PCP clients MUST ignore Options that they do not
+		// understand that appear in responses".
+		"unknown mandatory option": {w, func(r *pcpmsg.Response) {
+			r.Options = append(pcpmsg.Options(nil).Append(pcpmsg.Option{Code: 99, Data: []byte("x")}), r.Options...)
+		}, true},
 		"third party not asked": {w, func(r *pcpmsg.Response) { r.Options = goodThird.Options }, false},
 		"third party":           {third, func(r *pcpmsg.Response) { r.Options = goodThird.Options }, true},
 		"third party left out":  {third, func(*pcpmsg.Response) {}, false},
