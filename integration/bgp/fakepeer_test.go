@@ -83,19 +83,27 @@ func readMessage(conn net.Conn) (kind byte, body []byte, err error) {
 
 // handshake makes a session on conn.
 func handshake(conn net.Conn, open []byte) error {
+	if err := expect(conn, typeOpen); err != nil {
+		return err
+	}
+	return confirm(conn, open)
+}
+
+// confirm is the rest of a handshake for who has read the OPEN.
+func confirm(conn net.Conn, open []byte) error {
 	if _, err := conn.Write(slices.Concat(open, message(typeKeepalive, nil))); err != nil {
 		return err
 	}
-	for _, want := range []byte{typeOpen, typeKeepalive} {
-		kind, body, err := readMessage(conn)
-		if err != nil {
-			return err
-		}
-		if kind != want {
-			return fmt.Errorf("message %d in place of %d: %x", kind, want, body)
-		}
+	return expect(conn, typeKeepalive)
+}
+
+// expect reads a message of a type.
+func expect(conn net.Conn, want byte) error {
+	kind, body, err := readMessage(conn)
+	if err == nil && kind != want {
+		err = fmt.Errorf("message %d in place of %d: %x", kind, want, body)
 	}
-	return nil
+	return err
 }
 
 // honest is a session with a peer that does everything right, until it has got
@@ -103,6 +111,15 @@ func handshake(conn net.Conn, open []byte) error {
 func honest(conn net.Conn) error {
 	ipv4, as4 := capabilities()
 	if err := handshake(conn, openMessage(slices.Concat(ipv4, as4)...)); err != nil {
+		return err
+	}
+	return untilRoute(conn)
+}
+
+// untilRoute reads until there is a route to 192.0.2.0/24. It sends the
+// End-of-RIB of IPv4.
+func untilRoute(conn net.Conn) error {
+	if _, err := conn.Write(update(nil, nil, nil)); err != nil {
 		return err
 	}
 	for {

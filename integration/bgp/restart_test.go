@@ -124,7 +124,6 @@ func newVersion(t *testing.T) string {
 // TestRestart: what leaves the router when processes end is exactly what the page
 // promises, and the peer's routes are what it says.
 func TestRestart(t *testing.T) {
-	requireProgram(t, "tshark")
 	const on, off = "on", "off"
 	upgraded := newVersion(t)
 	t.Parallel()
@@ -175,7 +174,9 @@ func TestRestart(t *testing.T) {
 			s := newScene(t, restart)
 			tt.do(s)
 			s.routesAre(want.routes)
-			said := dissect(t, s.frames())
+			frames := s.frames()
+			requireProgram(t, "tshark")
+			said := dissect(t, frames)
 			if got := said.by(router4); got != want.sends {
 				t.Errorf("the router sends\n%s\nand docs/bgp.md says\n%s", got, want.sends)
 			}
