@@ -16,7 +16,6 @@ import (
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/source"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
-	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/store"
 	"github.com/lwaftr/lw4o6/plugin/store/bolt"
 )
@@ -73,50 +72,7 @@ func (c Config) servesDHCPv6() error {
 	if c.Store.Path == "" {
 		errs = append(errs, element.Errorf("dhcpv6.enabled", "leases need a file: set store.path"))
 	}
-	for i, p := range c.DHCPv6.Pools {
-		if p.Mechanism != server.ByNone {
-			errs = append(errs, element.At("dhcpv6."+element.Item("pools", i), c.agrees(p)))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// agrees reports where p, and the IPv4 pools that its softwires come from, exclude
-// each other.
-func (c Config) agrees(p server.Pool) error {
-	var errs []error
-	fail := func(at, format string, args ...any) { errs = append(errs, element.Errorf(at, format, args...)) }
-	mechanism := pool.Mechanism(p.Mechanism)
-	found, br := false, false
-	for _, from := range c.Pools {
-		if !from.Allows(mechanism) || p.SoftwirePool != "" && p.SoftwirePool != from.Name {
-			continue
-		}
-		found = true
-		br = br || from.BR == p.BR
-		if p.Mechanism != server.ByDHCPv6 {
-			continue
-		}
-		if p.DelegatedLen > from.SubscriberPrefixLen {
-			fail("delegated-len", "%d: two clients would be one subscriber of pool %q, whose subscriber-prefix-len is %d", p.DelegatedLen, from.Name, from.SubscriberPrefixLen)
-		}
-		if p.ValidLifetime < from.Lifetime.Min || p.ValidLifetime > from.Lifetime.Max {
-			fail("valid-lifetime", "%s: pool %q lends for %s to %s", p.ValidLifetime, from.Name, from.Lifetime.Min, from.Lifetime.Max)
-		}
-		// The port set goes with the prefix, whoever has it.
-		if p.HoldDown < from.HoldDown {
-			fail("hold-down", "%s: must be at least that of pool %q, %s", p.HoldDown, from.Name, from.HoldDown)
-		}
-	}
-	switch {
-	case !found && p.SoftwirePool != "":
-		fail("softwire-pool", "%q is not a pool that lends by %s", p.SoftwirePool, mechanism)
-	case !found:
-		fail("mechanism", "no pool lends by %s", mechanism)
-	case p.BR.IsValid() && !br:
-		fail("br-ipv6-addr", "%s is not the BR address of a pool that lends by %s", p.BR, mechanism)
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, element.At("dhcpv6", c.DHCPv6.Agrees(c.Pools)))...)
 }
 
 // startDHCPv6 has r run the DHCPv6 server, if the configuration has one. The store

@@ -152,6 +152,18 @@ func (k *Keeper) Get(prefix netip.Prefix) (Delegation, bool) {
 	return k.book.Get(prefix)
 }
 
+// All returns everything that is known, in no order: what is held, and who had it
+// last.
+func (k *Keeper) All() []Delegation {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := make([]Delegation, 0, len(k.book.records))
+	for _, r := range k.book.records {
+		all = append(all, r.Delegation)
+	}
+	return all
+}
+
 // Stats returns the present numbers.
 func (k *Keeper) Stats() Stats {
 	k.mu.Lock()

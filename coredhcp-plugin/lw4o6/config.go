@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/source"
 	"github.com/lwaftr/lw4o6/plugin/config"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 )
@@ -31,6 +32,8 @@ type RouterConfig struct {
 	CA          string `yaml:"ca"`
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
+	// PCP is a lwAFTR that offers no more than that.
+	PCP *source.PCPConfig `yaml:"pcp"`
 }
 
 // DefaultConfig is that of an operator who says nothing.
@@ -51,18 +54,34 @@ func (c Config) Validate() error {
 	if len(c.DHCPv6.Pools) == 0 {
 		fail("dhcpv6.pools", "are empty: there is nothing to delegate")
 	}
-	r := c.Router
-	switch tls := r.CA != "" || r.Certificate != "" || r.Key != ""; {
-	case (r.Socket == "") == (r.Address == ""):
-		fail("router", "takes one of socket and address")
-	case r.Socket != "" && tls:
-		fail("router", "ca, certificate and key go with address")
-	case r.Address != "" && (r.CA == "" || r.Certificate == "" || r.Key == ""):
-		fail("router", "address takes ca, certificate and key")
-	case r.Socket != "" && !filepath.IsAbs(r.Socket):
-		fail("router.socket", "%q is not an absolute path", r.Socket)
+	errs = append(errs, element.At("router", c.Router.Validate()))
+	if c.Router.PCP != nil {
+		errs = append(errs, element.At("dhcpv6", c.DHCPv6.Agrees(c.Router.PCP.Pools)))
 	}
 	return errors.Join(errs...)
+}
+
+// Validate reports what is wrong with r.
+func (r RouterConfig) Validate() error {
+	ways := 0
+	for _, way := range []bool{r.Socket != "", r.Address != "", r.PCP != nil} {
+		if way {
+			ways++
+		}
+	}
+	switch tls := r.CA != "" || r.Certificate != "" || r.Key != ""; {
+	case ways != 1:
+		return errors.New("takes one of socket, address and pcp")
+	case r.Address == "" && tls:
+		return errors.New("ca, certificate and key go with address")
+	case r.Address != "" && (r.CA == "" || r.Certificate == "" || r.Key == ""):
+		return errors.New("address takes ca, certificate and key")
+	case r.Socket != "" && !filepath.IsAbs(r.Socket):
+		return element.Errorf("socket", "%q is not an absolute path", r.Socket)
+	case r.PCP != nil:
+		return element.At("pcp", r.PCP.Validate())
+	}
+	return nil
 }
 
 // LoadFile reads and validates the configuration file at path. The error is

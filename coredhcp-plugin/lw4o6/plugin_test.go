@@ -26,8 +26,10 @@ func TestSetup(t *testing.T) {
 		"a bad file":    {[]string{write(t, "store: x\n")}, "dhcpv6: is missing"},
 		"no folder for the store": {[]string{write(t, strings.Replace(least, "/var/lib/lw4o6/", "/nonexistent/", 1))},
 			"/nonexistent/dhcpv6.db"},
-		"no certificates": {[]string{write(t, strings.Replace(least, "socket: /run/lw4o6/control.sock",
-			"address: \"r:1\", ca: /nonexistent/a, certificate: /nonexistent/b, key: /nonexistent/c", 1))}, "/nonexistent/b"},
+		"no certificates": {[]string{write(t, strings.NewReplacer(
+			"socket: /run/lw4o6/control.sock", "address: \"r:1\", ca: /nonexistent/a, certificate: /nonexistent/b, key: /nonexistent/c",
+			"/var/lib/lw4o6", t.TempDir(),
+		).Replace(least))}, "/nonexistent/b"},
 	} {
 		h, err := Plugin.Setup6(c.args...)
 		if h != nil || err == nil || !strings.Contains(err.Error(), c.want) {

@@ -49,6 +49,9 @@ func New(config Config, st delegation.Store, softwires Softwires, wall func() ti
 // else. Errors are those of delegation.Keeper.Load.
 func (s *Server) Load(ctx context.Context) error { return s.keeper.Load(ctx) }
 
+// Delegations returns everything that is known of prefixes, in no order.
+func (s *Server) Delegations() []delegation.Delegation { return s.keeper.All() }
+
 // Run ends what expires, and gives softwires back, until ctx ends, and then returns
 // nil. It is called once, after Load.
 func (s *Server) Run(ctx context.Context) error {

@@ -35,7 +35,8 @@ type router struct {
 
 // newRouter starts a router that lends 192.0.2.0/30 in 16 sets for each address by
 // DHCPv6, has a softwire by configuration, and a second pool that lends by PCP.
-func newRouter(t *testing.T) *router {
+// with changes its configuration.
+func newRouter(t *testing.T, with ...func(*plugin.Config)) *router {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lw4o6") // a socket's path has a limit
 	if err != nil {
@@ -61,6 +62,9 @@ func newRouter(t *testing.T) *router {
 	}}
 	c.Store.Path = filepath.Join(dir, "leases.db")
 	c.Control.Socket = filepath.Join(dir, "control.sock")
+	for _, change := range with {
+		change(&c)
+	}
 	r := &router{dp: fake.New(), socket: c.Control.Socket}
 	log := logrus.New()
 	log.SetOutput(t.Output())
