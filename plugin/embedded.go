@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lwaftr/lw4o6/plugin/config/element"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
@@ -41,6 +42,7 @@ func newEmbedded(c ForwarderConfig, log logrus.FieldLogger) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.impede = f.Impede
 	return &embedded{f, p}, nil
 }
 
@@ -115,9 +117,11 @@ func (e *embedded) Devices(context.Context) ([]api.Device, error) {
 type ports struct {
 	config netio.Config
 	log    logrus.FieldLogger
+	impede func(reason string) // is told of devices that cannot be sent over
 
-	mu   sync.Mutex
-	port *netio.Port
+	mu    sync.Mutex
+	port  *netio.Port
+	links *netio.Links // the same
 
 	// routing is held while routes are changed, and guards what they are for.
 	routing sync.Mutex
@@ -136,15 +140,21 @@ func (p *ports) open() error {
 		port.Close()
 		return &ConfigError{element.At("dataplane", err)}
 	}
+	links, err := netio.OpenLinks(p.config.IPv4.Name, p.config.IPv6.Name)
+	if err != nil {
+		port.Close()
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.port = port
+	p.port, p.links = port, links
 	return nil
 }
 
 func (p *ports) close() {
 	if port, err := p.get(); err == nil {
 		port.Close()
+		p.links.Close()
 	}
 }
 
@@ -171,7 +181,27 @@ func (p *ports) Run(ctx context.Context, newWorker func() *forwarder.Worker) err
 	if err != nil {
 		return err
 	}
-	return port.Run(ctx, func(int) netio.Processor { return processor{newWorker()} })
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.followLinks(inner, port) })
+	group.Go(func() error {
+		return port.Run(inner, func(int) netio.Processor { return processor{newWorker()} })
+	})
+	return group.Wait()
+}
+
+// followLinks tells of devices that cannot be sent over. When all can again, the
+// kernel leads packets to them again.
+func (p *ports) followLinks(ctx context.Context, port *netio.Port) error {
+	impeded := false
+	return p.links.Run(ctx, func(wrong string) {
+		if wrong == "" && impeded {
+			if err := port.RestoreRoutes(); err != nil {
+				wrong = err.Error()
+			}
+		}
+		impeded = wrong != ""
+		p.impede(wrong)
+	})
 }
 
 // Send implements forwarder.IO.

@@ -13,6 +13,7 @@ import (
 	"github.com/lwaftr/lw4o6/integration/bird"
 	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/forwarder/netio"
 	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
 
@@ -142,6 +143,11 @@ func await(ctx context.Context, p *netlab.Process, name string, ready func() boo
 		}
 	}
 	return nil
+}
+
+// SetLink switches the device that the router takes IPv4 packets from.
+func (e *Edge) SetLink(up bool) error {
+	return e.node.SetUp(netio.DefaultConfig().IPv4.Name, up)
 }
 
 // KillVPP and KillRouter kill a process and return when that was.

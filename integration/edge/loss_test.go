@@ -80,6 +80,29 @@ func TestRouterKilled(t *testing.T) {
 	}
 }
 
+// TestLinkLost: a router whose device is switched off does not forward, and has
+// its packets again with the device.
+func TestLinkLost(t *testing.T) {
+	t.Parallel()
+	e := begin(t, Options{Softwires: 100, Announce: "hold-down: 100ms"})
+	routed := func() string {
+		p, err := e.node.Start("ip", "route", "show", Pool.String())
+		must(t, err)
+		must(t, p.Wait())
+		return p.Output()
+	}
+	before := routed()
+	must(t, e.SetLink(false))
+	_, err := e.Withdrawn(within(t))
+	must(t, err)
+	must(t, e.SetLink(true))
+	_, err = e.Announced(within(t))
+	must(t, err)
+	if after := routed(); after != before || before == "" {
+		t.Errorf("the kernel's route was %q and is %q", before, after)
+	}
+}
+
 // TestSpeakerKilled: a speaker that dies is the matter of its peer alone. It comes
 // back with the routes, and nobody takes it for a loss of forwarding.
 func TestSpeakerKilled(t *testing.T) {

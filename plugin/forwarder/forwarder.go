@@ -33,6 +33,8 @@ type Forwarder struct {
 	mu      sync.Mutex
 	config  Config
 	network dataplane.Network
+	running bool
+	impeded string // why nothing can be sent; empty: it can
 
 	health dataplane.Condition
 }
@@ -128,17 +130,47 @@ func (f *Forwarder) Name() string { return "forwarder" }
 
 // Run forwards until ctx ends. The error is that of the IO.
 func (f *Forwarder) Run(ctx context.Context) error {
-	f.health.Set(dataplane.Health{State: dataplane.StateUp, Incarnation: 1})
+	f.setRunning(true, "")
 	err := f.io.Run(ctx, f.NewWorker)
 	reason := "stopped"
 	if err != nil {
 		reason = err.Error()
 	}
-	f.health.Set(dataplane.Health{State: dataplane.StateDown, Incarnation: 1, Reason: reason})
+	f.setRunning(false, reason)
 	if err != nil {
 		return fmt.Errorf("forwarder: %w", err)
 	}
 	return nil
+}
+
+func (f *Forwarder) setRunning(running bool, reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.running = running
+	if running {
+		reason = f.impeded
+	}
+	f.report(reason)
+}
+
+// Impede says why packets cannot be sent, such as a device without a link, or
+// with nothing that they can again. Whoever moves the packets knows.
+func (f *Forwarder) Impede(reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.impeded = reason
+	if f.running {
+		f.report(reason)
+	}
+}
+
+// report makes known why nothing is forwarded, or that it is. The caller holds mu.
+func (f *Forwarder) report(reason string) {
+	h := dataplane.Health{State: dataplane.StateUp, Incarnation: 1}
+	if reason != "" {
+		h.State, h.Reason = dataplane.StateDown, reason
+	}
+	f.health.Set(h)
 }
 
 // WaitHealth is as in dataplane.Monitor. The incarnation is always 1: the table

@@ -136,6 +136,27 @@ func (p *Port) SetRoutes(side dataplane.Side, prefixes []netip.Prefix) error {
 	return nil
 }
 
+// RestoreRoutes brings back what the kernel dropped of the routes while a device
+// was switched off.
+func (p *Port) RestoreRoutes() error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return ErrClosed
+	}
+	var errs []error
+	for _, m := range p.members {
+		m.mu.Lock()
+		for _, r := range m.routes {
+			if r != nil {
+				errs = append(errs, r.restore())
+			}
+		}
+		m.mu.Unlock()
+	}
+	return errors.Join(errs...)
+}
+
 // Host says which interface of the host has the address a, whose packets the
 // kernel keeps, whatever the routes. It is empty if there is none.
 func (p *Port) Host(a netip.Addr) (string, error) {

@@ -78,6 +78,17 @@ func (r *routes) set(want []netip.Prefix) error {
 	return nil
 }
 
+// restore brings back what the kernel has dropped of the routes in place, as it
+// does with a device that is switched off.
+func (r *routes) restore() error {
+	for _, prefix := range r.have {
+		if err := r.handle.RouteAdd(r.route(prefix)); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("add route %s: %w", prefix, err)
+		}
+	}
+	return nil
+}
+
 func (r *routes) route(prefix netip.Prefix) *netlink.Route {
 	route := &netlink.Route{Protocol: routeProtocol, Type: unix.RTN_BLACKHOLE}
 	if r.device != 0 {
