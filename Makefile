@@ -42,7 +42,7 @@ TEST_EXEC := -exec $(AS_ROOT)
 endif
 GO_TEST   = CGO_ENABLED=1 go test -json -race -count=1 -timeout 15m $(TEST_EXEC)
 
-.PHONY: help build demo test bench vectors docs-test fuzz lint clean
+.PHONY: help build deb deb-test demo test bench vectors docs-test fuzz lint clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
@@ -52,6 +52,15 @@ build: ## Build the lwAFTR, the example CPE and the DHCPv6 server: build/lwaftr,
 	go build -o $(BUILD)/lwaftr ./examples/lwaftr
 	go build -o $(BUILD)/lwb4 ./examples/lwb4
 	go build -o $(BUILD)/coredhcp ./examples/coredhcp
+
+deb: ## Make a Debian package of the commands: build/lw4o6_*.deb; VERSION=1.2 names it.
+	@$(NEED) $(NEED_GO) dpkg-deb=dpkg
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BUILD)/deb/ ./examples/lwaftr ./examples/lwb4
+	@examples/debian/build $(BUILD)/deb $(BUILD) $(VERSION)
+
+deb-test: deb ## Take the package through its life in a fresh Debian, under systemd.
+	@$(NEED) debootstrap=debootstrap systemd-nspawn=systemd-container
+	@$(AS_ROOT) examples/debian/test $(BUILD)/deb
 
 demo: build ## Watch a CPE that has only IPv6 reach IPv4 hosts; DATAPLANE=vpp on VPP.
 	@go build -o $(BUILD)/quickstart ./examples/quickstart
