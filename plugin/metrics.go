@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
 	"github.com/lwaftr/lw4o6/plugin/control"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
@@ -27,7 +28,7 @@ func (p *Plugin) read(ctx context.Context) metrics.Reading {
 	}
 	s := p.stats(run)
 	r.Started, r.Ready = s.Started, s.Ready
-	r.Softwires, r.Leases, r.History = s.Reconcile, s.Leases, s.History
+	r.Softwires, r.Leases, r.History, r.Announce = s.Reconcile, s.Leases, s.History, s.Announce
 	pools := p.pools()
 	used := usedOf(pools, s.Reconcile.Pools)
 	for _, one := range pools {
@@ -42,6 +43,15 @@ func (p *Plugin) read(ctx context.Context) metrics.Reading {
 			r.PCP.Answered[result.String()] = n
 		}
 	}
+	if s.DHCPv6 != nil {
+		r.DHCPv6 = dhcpv6Reading(*s.DHCPv6)
+	}
+	for _, peer := range s.Peers {
+		r.Peers = append(r.Peers, metrics.Peer{
+			Name: peer.Name, Established: peer.Established(), Sessions: peer.Sessions, Flaps: peer.Flaps, Starts: peer.Starts,
+			Announced: len(peer.Announced), Withheld: len(peer.Withheld),
+		})
+	}
 	if c, err := p.dp.Counters(ctx); err == nil {
 		r.Traffic = &c
 	}
@@ -53,6 +63,18 @@ func (p *Plugin) read(ctx context.Context) metrics.Reading {
 		}
 	}
 	return r
+}
+
+func dhcpv6Reading(s server.Stats) *metrics.DHCPv6 {
+	d := s.Delegations
+	m := &metrics.DHCPv6{Granted: d.Granted, Extended: d.Extended, Released: d.Released, Expired: d.Expired, Owing: d.Owing}
+	for _, c := range s.Counts {
+		m.Events = append(m.Events, dataplane.Event{Name: c.Name, Packets: c.Count})
+	}
+	for _, p := range d.Pools {
+		m.Pools = append(m.Pools, metrics.PrefixPool{Name: p.Pool, Size: p.Size, Bound: p.Bound, Fresh: p.Remaining})
+	}
+	return m
 }
 
 func deviceReading(d api.Device) metrics.Device {

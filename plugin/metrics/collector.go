@@ -72,12 +72,12 @@ func (e emitter) time(t time.Time) {
 	}
 }
 
-func (e emitter) flag(b bool) {
+func (e emitter) flag(b bool, labels ...string) {
+	v := 0.0
 	if b {
-		e.value(1)
-	} else {
-		e.value(0)
+		v = 1
 	}
+	e.value(v, labels...)
 }
 
 func (e emitter) histogram(h histogram.Reading, labels ...string) {

@@ -34,7 +34,7 @@ func Families() []Family {
 
 func families() []family {
 	var all []family
-	for _, some := range [][]family{routerFamilies(), softwireFamilies(), trafficFamilies(), leaseFamilies(), storeFamilies(), historyFamilies(), pcpFamilies()} {
+	for _, some := range [][]family{routerFamilies(), softwireFamilies(), trafficFamilies(), leaseFamilies(), storeFamilies(), historyFamilies(), pcpFamilies(), dhcpv6Families(), announceFamilies()} {
 		all = append(all, some...)
 	}
 	return all

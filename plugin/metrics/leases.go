@@ -23,13 +23,7 @@ func leaseFamilies() []family {
 				e.value(float64(p.Bound+p.Leaving)/float64(p.Lendable), p.Pool)
 			}
 		})),
-		gauge("pool_draining", "Whether a pool gives out and extends nothing.", labels("pool"), pools(func(p lease.PoolStats, e emitter) {
-			draining := 0.0
-			if p.Draining {
-				draining = 1
-			}
-			e.value(draining, p.Pool)
-		})),
+		gauge("pool_draining", "Whether a pool gives out and extends nothing.", labels("pool"), pools(func(p lease.PoolStats, e emitter) { e.flag(p.Draining, p.Pool) })),
 		counter("requests_total", "Requests for leases by mechanism and result.", labels("mechanism", "result"), lending(func(s *provision.Stats, e emitter) {
 			for _, r := range s.Requests {
 				for result, n := range r.Results {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/lwaftr/lw4o6/plugin/announce"
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/histogram"
 	"github.com/lwaftr/lw4o6/plugin/lease"
@@ -62,6 +63,16 @@ func everything() Reading {
 		},
 		History: &history.Stats{Runs: 2, Records: 9, Journal: 3, Bytes: 100},
 		PCP:     &PCP{Answered: map[string]uint64{"SUCCESS": 4, "NO_RESOURCES": 1}, Dropped: 2, Unsent: 3},
+		DHCPv6: &DHCPv6{
+			Events: []dataplane.Event{{Name: "solicits", Packets: 5}},
+			Pools:  []PrefixPool{{Name: "d", Size: 256, Bound: 3, Fresh: 250}}, Granted: 4, Expired: 1, Owing: 2,
+		},
+		Announce: &announce.Stats{
+			Pools:  []announce.PoolStatus{{Name: "a", State: announce.HoldDown, Withdrawals: 2, Holds: 1}},
+			Routes: []announce.RouteStatus{{Announced: true}, {Reason: "waiting"}, {Reason: "waiting"}},
+			Alarms: []announce.Alarm{{Kind: announce.AlarmLag}, {Kind: announce.AlarmHeld}, {Kind: announce.AlarmHeld}},
+		},
+		Peers: []Peer{{Name: "transit", Established: true, Sessions: 3, Flaps: 2, Starts: 1, Announced: 4, Withheld: 1}},
 	}
 }
 
@@ -126,6 +137,15 @@ func TestCollect(t *testing.T) {
 		`lw4o6_store_fsyncs_total{router="r"} 6`,
 		`lw4o6_history_files{router="r"} 2`,
 		`lw4o6_pcp_answers_total{result="SUCCESS",router="r"} 4`,
+		`lw4o6_dhcpv6_events_total{event="solicits",router="r"} 5`,
+		`lw4o6_dhcpv6_pool_prefixes{pool="d",router="r",state="fresh"} 250`,
+		`lw4o6_bgp_peer_up{peer="transit",router="r"} 1`,
+		`lw4o6_bgp_peer_routes{peer="transit",router="r",state="withheld"} 1`,
+		`lw4o6_bgp_routes{router="r",state="withheld"} 2`,
+		`lw4o6_bgp_pool_state{pool="a",router="r",state="hold-down"} 1`,
+		`lw4o6_bgp_pool_state{pool="a",router="r",state="announced"} 0`,
+		`lw4o6_bgp_alarms{kind="held",router="r"} 2`,
+		`lw4o6_bgp_alarms{kind="state",router="r"} 0`,
 	} {
 		if !got[want] {
 			t.Errorf("missing: %s", want)
@@ -159,7 +179,7 @@ func TestLeastRouter(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	for series := range got {
-		for _, part := range []string{"lw4o6_pool", "lw4o6_store", "lw4o6_history", "lw4o6_pcp", "lw4o6_drops", "lw4o6_last"} {
+		for _, part := range []string{"lw4o6_pool", "lw4o6_store", "lw4o6_history", "lw4o6_pcp", "lw4o6_dhcpv6", "lw4o6_bgp", "lw4o6_drops", "lw4o6_last"} {
 			if strings.HasPrefix(series, part) {
 				t.Errorf("unexpected %s", series)
 			}
@@ -208,7 +228,7 @@ func TestCardinality(t *testing.T) {
 	if after := len(gather(t, NewCollector("r", always(r)))); after != before {
 		t.Errorf("%d series with few softwires, %d with many", before, after)
 	}
-	known := []string{"version", "dataplane", "state", "pool", "direction", "cause", "event", "device", "mechanism", "result", "change"}
+	known := []string{"version", "dataplane", "state", "pool", "direction", "cause", "event", "device", "mechanism", "result", "change", "peer", "kind"}
 	for _, f := range Families() {
 		for _, l := range f.Labels {
 			if !slices.Contains(known, l) {

@@ -19,11 +19,7 @@ func routerFamilies() []family {
 func softwireFamilies() []family {
 	return []family{
 		gauge("dataplane_up", "Whether the data plane says that it forwards.", labels("dataplane"), func(r Reading, e emitter) {
-			up := 0.0
-			if r.Softwires.Health.State == dataplane.StateUp {
-				up = 1
-			}
-			e.value(up, r.Softwires.Dataplane)
+			e.flag(r.Softwires.Health.State == dataplane.StateUp, r.Softwires.Dataplane)
 		}),
 		gauge("dataplane_configured", "Whether the data plane serves the present pools and BR addresses.", nil, func(r Reading, e emitter) {
 			e.flag(r.Softwires.Configured)
