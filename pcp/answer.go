@@ -20,8 +20,7 @@ type Server struct {
 	moves  moves
 	counts counts
 
-	// slots has a token for each request that waits for Grants.
-	slots chan struct{}
+	pending *pending
 
 	perSource, perPrefix *limiter.Limiter[netip.Prefix]
 }
@@ -35,7 +34,7 @@ func New(config Config, grants Grants, epoch *Epoch, now func() time.Time) (*Ser
 	return &Server{
 		config: config, grants: grants, epoch: epoch, now: now,
 		moves:     moves{last: make(map[place]time.Time)},
-		slots:     make(chan struct{}, config.MaxPending),
+		pending:   newPending(config.MaxPending),
 		perSource: limiter.New[netip.Prefix](config.SourceRate),
 		perPrefix: limiter.New[netip.Prefix](config.PrefixRate),
 	}, nil

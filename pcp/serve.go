@@ -89,9 +89,8 @@ func (s *Server) work(ctx context.Context, t Transport) error {
 // defers has one request that may have to wait answered beside the worker, if not
 // too many wait.
 func (s *Server) defers(ctx context.Context, waiting *sync.WaitGroup, to Sender, d datagram.Datagram, from Origin) {
-	select {
-	case s.slots <- struct{}{}:
-	default:
+	w, ok := s.pending.enter(d, from)
+	if !ok {
 		// RFC 6887 section 8.2: overloaded, "it MAY simply silently discard requests,
 		// as the requests will be retried by PCP clients".
 		s.counts.drop()
@@ -99,7 +98,7 @@ func (s *Server) defers(ctx context.Context, waiting *sync.WaitGroup, to Sender,
 	}
 	d.Payload = slices.Clone(d.Payload)
 	waiting.Go(func() {
-		defer func() { <-s.slots }()
+		defer s.pending.leave(w)
 		ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
 		defer cancel()
 		s.send(ctx, to, replies(nil, d, s.answer(from, d.Payload, patient{ctx, s.grants})))

@@ -231,35 +231,42 @@ func TestRates(t *testing.T) {
 }
 
 // TestOverload: RFC 6887 section 8.2: more than may wait are dropped, and what
-// waits for too long is, too. Who renews does not wait for others.
+// waits for too long is, too. One that waits is not taken twice. Who renews does not
+// wait for others.
 func TestOverload(t *testing.T) {
 	edit := func(c *Config, f *fakeGrants) {
 		c.MaxPending, c.Patience, f.proceed = 3, 5*time.Second, make(chan struct{})
 	}
+	from := func(n byte) Origin {
+		a := testOther.As16()
+		a[5] = n
+		return Origin{LwB4: netip.AddrFrom16(a), Source: netip.AddrFrom16(a)}
+	}
 	serving(t, edit, func(s *scene, w *wire) {
-		for range 5 {
+		dropped := func(want uint64, answers int) {
+			s.Helper()
+			synctest.Wait()
+			if c := s.server.Counts(); c.Dropped != want || len(w.sent) != answers {
+				s.Errorf("%+v, %d answers; want %d dropped, %d answers", c, len(w.sent), want, answers)
+			}
+		}
+		for range 3 {
 			w.arrivals <- request(plain, softwireMap(plain, 3600))
 		}
-		synctest.Wait()
-		if c := s.server.Counts(); c.Dropped != 2 {
-			s.Errorf("%+v", c)
+		dropped(2, 0)
+		for n := range byte(3) {
+			w.arrivals <- request(from(n), softwireMap(from(n), 3600))
+			synctest.Wait() // in this order
 		}
+		dropped(3, 0)
 		s.grants.proceed <- struct{}{}
-		synctest.Wait()
-		if len(w.sent) != 1 {
-			s.Errorf("%d answers", len(w.sent))
-		}
-		w.arrivals <- request(Origin{LwB4: testOther, Source: testOther}, softwireMap(Origin{Source: testOther}, 3600))
-		w.arrivals <- request(plain, softwireMap(plain, 3600)) // the one that has its port set
-		synctest.Wait()
-		if c := s.server.Counts(); c.Dropped != 2 || len(w.sent) != 2 {
-			s.Errorf("%+v, %d answers", c, len(w.sent))
-		}
+		dropped(3, 1)
+		// Whoever got it renews, whatever waits.
+		got := s.grants.bindings[0].LwB4
+		w.arrivals <- request(Origin{Source: got}, softwireMap(Origin{Source: got}, 3600))
+		dropped(3, 2)
 		time.Sleep(6 * time.Second)
-		synctest.Wait()
-		if c := s.server.Counts(); c.Dropped != 5 || c.Answered[pcpmsg.Success] != 2 || len(w.sent) != 2 {
-			s.Errorf("%+v, %d answers", c, len(w.sent))
-		}
+		dropped(5, 2)
 	})
 }
 
