@@ -40,7 +40,7 @@ otherwise. It needs root. When it stops it takes away everything it made.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(runCommand(stderr), checkCommand())
+	root.AddCommand(runCommand(stderr), checkCommand(), statusCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -30,9 +30,11 @@ type cpe struct {
 	unbound chan struct{}
 	fatal   chan error // what nothing here can mend
 
-	carrier *carrierClient // nil without DHCPv6
-	session *session       // nil without a tunnel
-	ports   assign.Ports
+	carrier  *carrierClient // nil without DHCPv6
+	lan      *lan           // nil without PCP for the LAN
+	reporter *reporter      // nil without a status socket
+	session  *session       // nil without a tunnel
+	ports    assign.Ports
 	// flows are the ports that flows of the kernel may still be on.
 	flows assign.Ports
 	gauge portsets.Gauge
@@ -62,11 +64,13 @@ func Run(ctx context.Context, c settings.Config, log logrus.FieldLogger) error {
 	var undo undoing
 	err = cpe.setUp(&undo)
 	if err == nil {
-		err = cpe.openCarrier()
+		err = errors.Join(cpe.openCarrier(), cpe.openLAN(), cpe.openStatus())
 	}
 	if err == nil {
 		err = cpe.run(ctx)
 	}
+	cpe.closeStatus()
+	cpe.closeLAN()
 	return errors.Join(err, cpe.disconnect(), cpe.closeCarrier(), undo.all())
 }
 
@@ -114,7 +118,14 @@ func (c *cpe) run(ctx context.Context) error {
 		case event = <-c.events:
 		case <-c.unbound:
 			event = provision.Unbound{}
+		case r := <-c.lan.requests():
+			c.serve(r)
+			continue
+		case answer := <-c.reporter.asked():
+			answer <- c.status()
+			continue
 		case <-timer.C:
+			c.lanTick()
 			event = provision.Tick{}
 		case <-looking.C:
 			c.look()
@@ -127,10 +138,14 @@ func (c *cpe) run(ctx context.Context) error {
 }
 
 func (c *cpe) untilNext() time.Duration {
-	if next := c.machine.Next(); !next.IsZero() {
-		return time.Until(next)
+	next := c.machine.Next()
+	if lan := c.lan.next(); next.IsZero() || !lan.IsZero() && lan.Before(next) {
+		next = lan
 	}
-	return time.Hour
+	if next.IsZero() {
+		return time.Hour
+	}
+	return time.Until(next)
 }
 
 // step steps the machine and does what it asks for. An error is one that trying
@@ -149,6 +164,9 @@ func (c *cpe) step(ctx context.Context, event provision.Event) error {
 			}
 			event = provision.Broken{Err: err}
 		}
+	}
+	if c.lan != nil {
+		c.lan.table.Extend(c.machine.Status().Until)
 	}
 	return nil
 }
@@ -189,6 +207,7 @@ func (c *cpe) act(ctx context.Context, a provision.Action) error {
 // tunnel, and then flows that have lost their port are ended.
 func (c *cpe) use(ports assign.Ports) error {
 	c.ports = ports
+	c.moveLAN()
 	if err := c.install(); err != nil {
 		return err
 	}
@@ -211,6 +230,9 @@ func (c *cpe) use(ports assign.Ports) error {
 		"softwire": fmt.Sprintf("%s lwB4 %s BR %s", ports, c.session.offer.Ends.B4, c.session.offer.Ends.BR),
 		"ports":    ports.Count(), "device": c.config.Tunnel.Device, "flows-ended": ended,
 	}).Info("softwire is up")
+	if c.lan != nil && len(c.lan.again) == len(updatePauses) {
+		c.tellLAN()
+	}
 	c.look()
 	return nil
 }
@@ -219,6 +241,9 @@ func (c *cpe) use(ports assign.Ports) error {
 func (c *cpe) install() error {
 	config := c.config.NAT(c.ports)
 	config.Closed = c.gauge.Closed()
+	if len(c.ports.Sets) > 0 {
+		config.Mappings = c.lan.mappings()
+	}
 	return nat.Install(config)
 }
 

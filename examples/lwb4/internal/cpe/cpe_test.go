@@ -25,15 +25,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// home is a node with the interfaces that a CPE needs.
-func home(t *testing.T) *netlab.Namespace {
+// home is a node with the interfaces that a CPE needs, and the node that is at the
+// other end of both.
+func home(t *testing.T) (node, rest *netlab.Namespace) {
 	t.Helper()
 	netlab.Require(t)
 	lab := netlab.New()
 	t.Cleanup(func() { must(t, lab.Close()) })
 	node, err := lab.Namespace("cpe")
 	must(t, err)
-	rest, err := lab.Namespace("rest")
+	rest, err = lab.Namespace("rest")
 	must(t, err)
 	end := func(ns *netlab.Namespace, iface string, addrs ...string) netlab.End {
 		e := netlab.End{Node: ns, Name: iface}
@@ -45,7 +46,31 @@ func home(t *testing.T) *netlab.Namespace {
 	must(t, lab.Connect(end(node, "lan0", "192.168.1.1/24"), end(rest, "host")))
 	must(t, lab.Connect(end(node, "wan0", "2001:db8:0:1::2/64"), end(rest, "access", "2001:db8:0:1::1/64")))
 	must(t, node.Route(netip.MustParsePrefix("::/0"), netip.MustParseAddr("2001:db8:0:1::1")))
-	return node
+	return node, rest
+}
+
+// running runs a CPE and waits until it is up. stop ends it.
+func running(t *testing.T, node *netlab.Namespace, c settings.Config) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &log{up: make(chan struct{})}
+	logger := logrus.New()
+	logger.SetOutput(l)
+	done := make(chan error, 1)
+	go func() { done <- node.Do(func() error { return Run(ctx, c, logger) }) }()
+	select {
+	case <-l.up:
+	case err := <-done:
+		cancel()
+		t.Fatalf("ended early: %v", err)
+	case <-time.After(20 * time.Second):
+		t.Error("not up in time")
+	}
+	return func() {
+		t.Helper()
+		cancel()
+		must(t, <-done)
+	}
 }
 
 func must(t *testing.T, err error) {
@@ -61,7 +86,7 @@ func valid() settings.Config {
 		B4: netip.MustParseAddr("2001:db8:1::1"), BR: netip.MustParseAddr("2001:db8:ffff::1"),
 		IPv4: netip.MustParseAddr("192.0.2.1"), PSIDLen: 6, PSID: 5,
 	}
-	c.LAN = settings.LANConfig{Interface: "lan0", Prefix: netip.MustParsePrefix("192.168.1.0/24")}
+	c.LAN.Interface, c.LAN.Prefix = "lan0", netip.MustParsePrefix("192.168.1.0/24")
 	return c
 }
 
@@ -117,29 +142,15 @@ func (l *log) Write(b []byte) (int, error) {
 }
 
 func TestRunLeavesNothingBehind(t *testing.T) {
-	node := home(t)
+	node, _ := home(t)
 	before := stateOf(t, node)
 	for range 5 {
-		ctx, cancel := context.WithCancel(t.Context())
-		l := &log{up: make(chan struct{})}
-		logger := logrus.New()
-		logger.SetOutput(l)
-		done := make(chan error, 1)
-		go func() { done <- node.Do(func() error { return Run(ctx, valid(), logger) }) }()
-		select {
-		case <-l.up:
-		case err := <-done:
-			cancel()
-			t.Fatalf("ended early: %v", err)
-		case <-time.After(20 * time.Second):
-			t.Error("not up in time")
-		}
+		stop := running(t, node, valid())
 		during := stateOf(t, node)
 		if during.tables != 1 || during.forwarding != "1" || !slices.Contains(during.interfaces, "softwire") {
 			t.Errorf("while running: %+v", during)
 		}
-		cancel()
-		must(t, <-done)
+		stop()
 		if after := stateOf(t, node); !after.same(before) {
 			t.Fatalf("left behind: %+v, before: %+v", after, before)
 		}
@@ -179,21 +190,10 @@ func rules(t *testing.T, node *netlab.Namespace) (all []string) {
 // TestSecondIsRefused: a second CPE in the same namespace fails, whatever its
 // device is called, and the first one keeps what it has.
 func TestSecondIsRefused(t *testing.T) {
-	node := home(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	l := &log{up: make(chan struct{})}
+	node, _ := home(t)
+	stop := running(t, node, valid())
 	logger := logrus.New()
-	logger.SetOutput(l)
-	done := make(chan error, 1)
-	go func() { done <- node.Do(func() error { return Run(ctx, valid(), logger) }) }()
-	select {
-	case <-l.up:
-	case err := <-done:
-		t.Fatalf("ended early: %v", err)
-	case <-time.After(20 * time.Second):
-		t.Fatal("not up in time")
-	}
+	logger.SetOutput(io.Discard)
 	before, had := stateOf(t, node), rules(t, node)
 	if len(had) < 5 {
 		t.Fatalf("the first one has only %q", had)
@@ -212,8 +212,7 @@ func TestSecondIsRefused(t *testing.T) {
 			t.Errorf("device %s: now %q, before %q", device, has, had)
 		}
 	}
-	cancel()
-	must(t, <-done)
+	stop()
 }
 
 func TestFailedStartLeavesNothingBehind(t *testing.T) {
@@ -225,7 +224,7 @@ func TestFailedStartLeavesNothingBehind(t *testing.T) {
 		"name is not one":  func(c *settings.Config) { c.Tunnel.Device = "a/b" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			node := home(t)
+			node, _ := home(t)
 			before := stateOf(t, node)
 			c := valid()
 			change(&c)

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/assign"
-	"github.com/lwaftr/lw4o6/examples/lwb4/internal/encap"
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/portsets"
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/provision"
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/settings"
@@ -158,13 +157,11 @@ func (c *cpe) open(t tunnel.Config) (device, error) {
 // report logs what the tunnel did, where it counts.
 func report(log logrus.FieldLogger, s tunnel.Stats) {
 	fields := logrus.Fields{}
-	for v := range encap.Verdicts {
-		if n := s.Outbound[v]; n > 0 {
-			fields["out-"+v.String()] = n
-		}
-		if n := s.Inbound[v]; n > 0 {
-			fields["in-"+v.String()] = n
-		}
+	for name, n := range byName(s.Outbound) {
+		fields["out-"+name] = n
+	}
+	for name, n := range byName(s.Inbound) {
+		fields["in-"+name] = n
 	}
 	log.WithFields(fields).Info("softwire is down")
 }

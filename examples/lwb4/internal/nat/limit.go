@@ -20,9 +20,9 @@ const (
 
 // Counts is what the table did not let through, in packets, since it was there.
 type Counts struct {
-	Dropped    uint64 `json:"dropped"`    // must not enter or leave the softwire
-	Exhausted  uint64 `json:"exhausted"`  // began a connection that there was no port for; the host was told
-	Unassigned uint64 `json:"unassigned"` // came from the LAN while no ports were assigned; the host was told
+	Dropped    uint64 // must not enter or leave the softwire
+	Exhausted  uint64 // began a connection that there was no port for; the host was told
+	Unassigned uint64 // came from the LAN while no ports were assigned; the host was told
 }
 
 // Read reads the counters.

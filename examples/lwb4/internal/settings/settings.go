@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/assign"
+	"github.com/lwaftr/lw4o6/examples/lwb4/internal/lanpcp"
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/nat"
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/provision"
 	"github.com/lwaftr/lw4o6/plugin/config/element"
@@ -100,6 +101,15 @@ type StatusConfig struct {
 type LANConfig struct {
 	Interface string       `yaml:"interface"`
 	Prefix    netip.Prefix `yaml:"prefix"`
+	PCP       LANPCPConfig `yaml:"pcp"`
+}
+
+// LANPCPConfig is what hosts may ask of the CPE by PCP.
+type LANPCPConfig struct {
+	Enabled  bool          `yaml:"enabled"`
+	Lifetime time.Duration `yaml:"lifetime"` // the longest of a mapping
+	PerHost  int           `yaml:"per-host"`
+	Total    int           `yaml:"total"`
 }
 
 // TunnelConfig is the device that leads to the AFTR.
@@ -146,6 +156,7 @@ func Default() Config {
 			Transport: TransportSoftwire, Lifetime: time.Hour, Patience: rules.Patience, Check: 30 * time.Second,
 			MaxSets: 4, MoreAt: 80, IdleAfter: 10 * time.Minute,
 		},
+		LAN:      LANConfig{PCP: LANPCPConfig{Enabled: true, Lifetime: time.Hour, PerHost: 64, Total: 256}},
 		Recovery: RecoveryConfig{OnUnbound: rules.Recover, After: rules.RecoverAfter, AtMost: rules.RecoverAtMost},
 		Tunnel:   TunnelConfig{Device: "softwire", Kind: KindAuto, MTU: 1500, HopLimit: 64, DefaultRoute: true},
 		Log:      LogConfig{Level: logrus.InfoLevel},
@@ -198,6 +209,16 @@ func (c Config) NAT(ports assign.Ports) nat.Config {
 		}
 	}
 	return out
+}
+
+// LANPCP is the PCP server for the LAN.
+func (c Config) LANPCP() lanpcp.Config {
+	reserved := map[uint16]bool{}
+	for _, f := range c.Forwards {
+		reserved[f.Port] = true
+	}
+	p := c.LAN.PCP
+	return lanpcp.Config{LAN: c.LAN.Prefix, Lifetime: p.Lifetime, PerHost: p.PerHost, Total: p.Total, Reserved: reserved}
 }
 
 // Describe says in a line what the CPE will be.

@@ -147,6 +147,20 @@ func (l LANConfig) validate() error {
 	case l.Prefix != l.Prefix.Masked():
 		errs = append(errs, element.Errorf("prefix", "%s has host bits: use %s", l.Prefix, l.Prefix.Masked()))
 	}
+	return errors.Join(append(errs, element.At("pcp", l.PCP.validate()))...)
+}
+
+// mostMappings bounds the mappings of a LAN: each is in the rules of the kernel.
+const mostMappings = 4096
+
+func (p LANPCPConfig) validate() error {
+	errs := []error{between("lifetime", p.Lifetime, leastLifetime, mostLifetime)}
+	if p.PerHost < 1 || p.PerHost > mostMappings {
+		errs = append(errs, element.Errorf("per-host", "%d is not in 1 to %d", p.PerHost, mostMappings))
+	}
+	if p.Total < 1 || p.Total > mostMappings {
+		errs = append(errs, element.Errorf("total", "%d is not in 1 to %d", p.Total, mostMappings))
+	}
 	return errors.Join(errs...)
 }
 
