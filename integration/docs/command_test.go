@@ -125,7 +125,7 @@ func (p *programs) wrong(t *testing.T, words []string) string {
 	help := p.help(t, path, `\[`)
 	// The last words may be arguments, which the command's usage has in capitals.
 	for n := len(path) - 1; help == "" && n > 1; n-- {
-		if help = p.help(t, path[:n], "[A-Z]"); help != "" {
+		if help = p.help(t, path[:n], `\[?[A-Z]`); help != "" {
 			path = path[:n]
 		}
 	}

@@ -21,7 +21,7 @@ const (
 )
 
 func pages() []string {
-	return []string{runningPage, forwardingPage, lwb4Page, vppPage, operationsPage, metricsPage}
+	return []string{runningPage, forwardingPage, lwb4Page, vppPage, operationsPage, metricsPage, bgpPage}
 }
 
 // playedPages are those whose commands are run in order, see TestPlay.

@@ -61,8 +61,8 @@ bgp:
   router-id: 198.51.100.1
   as: 64500
   peers:
-    - {name: four, address: 198.51.100.2, as: 64501, connect-retry: 1s, families: [ipv4]}
-    - {name: six, address: "2001:db8:1::2", as: 64501, connect-retry: 1s, families: [ipv6]}
+    - {name: four, address: 198.51.100.2, as: 64501, connect-retry: 1s, families: [ipv4], {{.Peers}}}
+    - {name: six, address: "2001:db8:1::2", as: 64501, connect-retry: 1s, families: [ipv6], {{.Peers}}}
   announce: {state-file: {{.State}}, {{.Announce}}}
 control:
   socket: {{.Socket}}
@@ -71,7 +71,7 @@ control:
 func (e *Edge) writeConfig() error {
 	data := map[string]any{
 		"Pool": Pool, "PSIDLen": psidLen, "BR": br.Addr(), "State": e.path("announce.json"),
-		"Announce": e.options.Announce, "Socket": e.path("control.sock"),
+		"Announce": e.options.Announce, "Peers": e.options.Peers, "Socket": e.path("control.sock"),
 	}
 	if e.options.VPP != "" {
 		data["VPP"] = vpptest.PathsIn(e.folder)

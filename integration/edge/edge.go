@@ -26,8 +26,9 @@ type Options struct {
 	VPP string
 	// Softwires is how many the pool has.
 	Softwires int
-	// Announce are keys of bgp.announce besides state-file, on one line.
-	Announce string
+	// Announce are keys of bgp.announce besides state-file, and Peers of both
+	// peers, on one line.
+	Announce, Peers string
 }
 
 // Edge is the router and its upstream while they run. Its methods are for one
@@ -144,6 +145,12 @@ func await(ctx context.Context, p *netlab.Process, name string, ready func() boo
 	}
 	return nil
 }
+
+// StopVPP has VPP do nothing, and GoOnVPP what it was about to.
+func (e *Edge) StopVPP() error { return e.vpp.Signal(syscall.SIGSTOP) }
+
+// GoOnVPP ends StopVPP.
+func (e *Edge) GoOnVPP() error { return e.vpp.Signal(syscall.SIGCONT) }
 
 // SetLink switches the device that the router takes IPv4 packets from.
 func (e *Edge) SetLink(up bool) error {

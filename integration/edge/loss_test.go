@@ -2,6 +2,8 @@ package edge
 
 import (
 	"context"
+	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -133,5 +135,61 @@ func TestSpeakerKilled(t *testing.T) {
 	must(t, err)
 	if now.Dataplane.State != "up" || now.Dataplane.Incarnation != status.Dataplane.Incarnation || now.Softwires.Programmed != 100 {
 		t.Errorf("the data plane is %+v, %+v", now.Dataplane, now.Softwires)
+	}
+}
+
+// TestVPPHangs: one that hangs is found out, and trusted again when it was read
+// back.
+func TestVPPHangs(t *testing.T) {
+	t.Parallel()
+	e := begin(t, Options{VPP: vpptest.Require(t), Softwires: 100, Announce: "hold-down: 100ms"})
+	must(t, e.StopVPP())
+	_, err := e.Withdrawn(within(t))
+	must(t, err)
+	must(t, e.GoOnVPP())
+	_, err = e.Announced(within(t))
+	must(t, err)
+	status, err := e.Client().Status(t.Context())
+	must(t, err)
+	if status.Dataplane.Incarnation != 1 || status.Softwires.Programmed != 100 {
+		t.Errorf("announced with %+v, %+v", status.Dataplane, status.Softwires)
+	}
+}
+
+// TestUpgrade: with graceful restart the upstream has the routes all along, while
+// the router is killed and another one begins, beside a VPP that goes on.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	e := begin(t, Options{VPP: vpptest.Require(t), Softwires: 2000, Peers: "graceful-restart: 60s"})
+	before, err := e.Client().Status(t.Context())
+	must(t, err)
+	_, err = e.KillRouter()
+	must(t, err)
+	must(t, e.StartRouter(within(t)))
+	for settled := false; !settled; {
+		routes, err := e.Upstream().Routes()
+		must(t, err)
+		if !bird.With(Pool, br)(routes) {
+			t.Fatalf("the upstream has only %v", routes)
+		}
+		b, err := e.Client().BGP(within(t))
+		must(t, err)
+		settled = b.Pools[0].State == "announced" && len(b.Peers[0].Announced)+len(b.Peers[1].Announced) == 2
+	}
+	after, err := e.Client().Status(t.Context())
+	must(t, err)
+	if w := after.Softwires; w.Programmed != 2000 || before.Dataplane.VPP.PID != after.Dataplane.VPP.PID {
+		t.Errorf("%+v on VPP %d, which was %d", w, after.Dataplane.VPP.PID, before.Dataplane.VPP.PID)
+	}
+	// What was kept for a restart is gone when the upstream is told that these are
+	// all routes; ours are not among that.
+	_, err = e.Upstream().Await(within(t), func(routes map[netip.Prefix]string) bool {
+		return bird.With(Pool, br)(routes) && !strings.Contains(routes[Pool]+routes[br], "stale")
+	})
+	must(t, err)
+	b, err := e.Client().BGP(t.Context())
+	must(t, err)
+	if p := b.Pools[0]; p.Withdrawals != 0 {
+		t.Errorf("the pool is %+v", p)
 	}
 }
