@@ -33,6 +33,7 @@ type peer struct {
 	last    *feed.Routes
 	pending []*feed.Routes
 	is      PeerStats
+	before  uint64 // is.Flaps when the speaker started
 }
 
 // maxPending is how many sets a speaker may be behind, until it misses some. It
@@ -149,6 +150,7 @@ func (p *peer) speak(ctx context.Context) error {
 	p.mu.Lock()
 	p.is.PID = s.pid()
 	p.is.Starts++
+	p.before = p.is.Flaps
 	p.pending = []*feed.Routes{p.last}
 	p.mu.Unlock()
 
@@ -213,11 +215,11 @@ func (p *peer) hear(r feed.Report) {
 	}
 	p.mu.Lock()
 	before := p.is
-	p.is.update(*r.Status, time.Now())
+	p.is.update(*r.Status, p.before, time.Now())
 	now := p.is
 	// While this process lives, nothing is announced that is not forwarded. So
 	// from now on the peer has nothing that it should not go on using.
-	p.kept = p.kept || now.Established()
+	p.kept = p.kept || now.Sessions > 0
 	p.mu.Unlock()
 	switch {
 	case now.Established() && !before.Established():

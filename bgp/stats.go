@@ -40,32 +40,31 @@ func (s PeerStats) Established() bool { return s.State == feed.Established }
 // down is the State of a session without a speaker.
 const down = "down"
 
-// update takes over what a speaker reports.
-func (s *PeerStats) update(r feed.Status, now time.Time) {
-	s.change(r.State, now)
+// update takes over what a speaker reports; before is how many sessions had ended
+// when it started.
+func (s *PeerStats) update(r feed.Status, before uint64, now time.Time) {
+	s.change(r.State, before+uint64(r.Ended), now)
 	s.Announced, s.Withheld, s.ExtendedNextHop = r.Announced, r.Withheld, r.ExtendedNextHop
 	if r.Error != "" {
 		s.Error, s.ErrorTime = r.Error, r.ErrorTime
 	}
 }
 
-// change is a change of State, if it is one.
-func (s *PeerStats) change(state string, now time.Time) {
-	if state == s.State {
-		return
+// change says what State is and how many sessions have ended. Between two
+// reports a session may have come and gone.
+func (s *PeerStats) change(state string, ended uint64, now time.Time) {
+	if state != s.State || ended != s.Flaps {
+		s.State, s.Since = state, now
 	}
-	switch feed.Established {
-	case state:
+	s.Flaps, s.Sessions = ended, ended
+	if s.Established() {
 		s.Sessions++
-	case s.State:
-		s.Flaps++
 	}
-	s.State, s.Since = state, now
 }
 
-// end is the end of a speaker.
+// end is the end of a speaker, and with it of the session.
 func (s *PeerStats) end(err error, now time.Time) {
-	s.change(down, now)
+	s.change(down, s.Sessions, now)
 	s.PID, s.Announced, s.Withheld, s.ExtendedNextHop = 0, nil, nil, false
 	if err != nil {
 		s.Error, s.ErrorTime = err.Error(), now

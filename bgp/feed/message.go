@@ -78,6 +78,8 @@ type Report struct {
 // Status is how a speaker's session is.
 type Status struct {
 	State string // of RFC 4271 section 8.2.2, in small letters
+	// Ended is how many sessions of this speaker have come up and ended.
+	Ended uint32
 	// ExtendedNextHop: the peer understands IPv6 next hops of IPv4 routes.
 	ExtendedNextHop bool
 	Announced       []netip.Prefix // what the peer has been sent

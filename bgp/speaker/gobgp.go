@@ -205,6 +205,7 @@ func (g *gobgp) path(r feed.Route) (*api.Path, error) {
 // state is what GoBGP knows of the peer.
 type state struct {
 	name            string // as feed.Status has it
+	ended           uint32 // sessions
 	extendedNextHop bool
 	overLimit       bool // the peer sent too many routes; GoBGP has ended the session for good
 }
@@ -213,6 +214,7 @@ func (g *gobgp) state() (state, error) {
 	var s state
 	err := g.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
 		s.name = strings.ToLower(p.State.SessionState.String())
+		s.ended = p.State.Flops
 		s.overLimit = p.State.AdminState == api.PeerState_PFX_CT
 		for _, packed := range p.State.RemoteCap {
 			c := &api.ExtendedNexthopCapability{}

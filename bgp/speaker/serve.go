@@ -27,38 +27,48 @@ var (
 // serve speaks as the router orders until it closes conn, or the speaker has to
 // start anew.
 func serve(conn net.Conn) error {
-	if err := conn.SetReadDeadline(time.Now().Add(firstOrders)); err != nil {
-		return err
-	}
-	var first, second feed.Order
-	if err := errors.Join(feed.Read(conn, &first), feed.Read(conn, &second)); err != nil {
+	session, routes, err := opening(conn)
+	if err != nil {
 		return fmt.Errorf("the first orders: %w", err)
 	}
-	if first.Session == nil || second.Routes == nil {
-		return errors.New("the first orders are not a session and its routes")
-	}
-	if err := conn.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
 	log := newJournal()
-	router, err := startGoBGP(*first.Session, log)
+	router, err := startGoBGP(*session, log)
 	if err != nil {
 		return err
 	}
-	s := &speaker{conn: conn, log: log, router: router, table: newTable(*first.Session, router)}
-	if err := s.table.set(second.Routes.Routes); err != nil {
+	s := &speaker{conn: conn, log: log, router: router, table: newTable(*session, router)}
+	if err := s.table.set(routes.Routes); err != nil {
 		return err
 	}
 	changed := make(chan struct{}, 1)
-	if err := router.connect(func() {
+	err = router.connect(func() {
 		select {
 		case changed <- struct{}{}:
 		default:
 		}
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	return s.loop(changed)
+}
+
+// opening reads the first two orders, which are a session and its routes: GoBGP
+// has the routes before the session comes up (RFC 4724 section 4.1).
+func opening(conn net.Conn) (*feed.Session, *feed.Routes, error) {
+	if err := conn.SetReadDeadline(time.Now().Add(firstOrders)); err != nil {
+		return nil, nil, err
+	}
+	var orders [2]feed.Order
+	for i := range orders {
+		if err := feed.Read(conn, &orders[i]); err != nil {
+			return nil, nil, err
+		}
+	}
+	if orders[0].Session == nil || orders[1].Routes == nil {
+		return nil, nil, errors.New("they are not a session and its routes")
+	}
+	return orders[0].Session, orders[1].Routes, conn.SetReadDeadline(time.Time{})
 }
 
 // speaker is one that has its first orders.
@@ -150,13 +160,7 @@ func (s *speaker) look() error {
 	if state.overLimit {
 		return errPrefixLimit
 	}
-	if s.last.State == feed.Established && state.name != feed.Established && s.router.session.GracefulRestart > 0 {
-		// GoBGP would say to the peer that packets were not forwarded meanwhile, and
-		// the peer would forget the routes for a moment. A new speaker says that they
-		// were.
-		return errSessionLost
-	}
-	status := feed.Status{State: state.name}
+	status := feed.Status{State: state.name, Ended: state.ended}
 	if state.name == feed.Established {
 		if err := s.table.understands(state.extendedNextHop); err != nil {
 			return err
@@ -165,11 +169,19 @@ func (s *speaker) look() error {
 		status.Announced, status.Withheld = s.table.announced(), s.table.withheld()
 	}
 	status.Error, status.ErrorTime = s.log.trouble()
-	if same(status, s.last) {
-		return nil
+	if !same(status, s.last) {
+		s.last = status
+		if err := s.report(&feed.Report{Status: &status}); err != nil {
+			return err
+		}
 	}
-	s.last = status
-	return s.report(&feed.Report{Status: &status})
+	if state.ended > 0 && s.router.session.GracefulRestart > 0 {
+		// GoBGP would say to the peer that packets were not forwarded meanwhile, and
+		// the peer would forget the routes for a moment. A new speaker says that they
+		// were.
+		return errSessionLost
+	}
+	return nil
 }
 
 // report tells the router. One that does not listen for minutes, so that the

@@ -104,6 +104,6 @@ func ordered(routes map[netip.Prefix]feed.Route) []netip.Prefix {
 
 // same compares what two reports say.
 func same(a, b feed.Status) bool {
-	return a.State == b.State && a.ExtendedNextHop == b.ExtendedNextHop && a.Error == b.Error &&
+	return a.State == b.State && a.Ended == b.Ended && a.ExtendedNextHop == b.ExtendedNextHop && a.Error == b.Error &&
 		a.ErrorTime.Equal(b.ErrorTime) && slices.Equal(a.Announced, b.Announced) && slices.Equal(a.Withheld, b.Withheld)
 }

@@ -2,5 +2,8 @@
 
 package bgp
 
-// maxMemory is what a speaker may have, in MiB.
-const maxMemory = 512
+// What a speaker may have: in MiB, and as its limit.
+const (
+	maxMemory = 512
+	maxData   = "536870912"
+)

@@ -2,6 +2,9 @@
 
 package bgp
 
-// maxMemory is what a speaker may have, in MiB. The race detector takes some
-// times of that.
-const maxMemory = 4096
+// What a speaker may have when the race detector takes some times of that: in
+// MiB, and as its limit.
+const (
+	maxMemory = 4096
+	maxData   = "unlimited"
+)

@@ -214,7 +214,10 @@ func (s *scene) routesAre(want string) {
 			return err
 		})
 	}
-	if log := s.bird.Output(); strings.Count(log, "removed") != removals {
-		s.t.Errorf("want %d removals:\n%s", removals, log)
-	}
+	eventually(s.t, "BIRD's log", func() error {
+		if got := strings.Count(s.bird.Output(), "removed"); got != removals {
+			return fmt.Errorf("%d removals, want %d", got, removals)
+		}
+		return nil
+	})
 }
