@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -119,7 +120,7 @@ func TestPCPChaosNotices(t *testing.T) {
 			folder := t.TempDir()
 			overlay, err := mutant.Overlay(folder, "../../plugin/"+m.file, m.old, m.new)
 			must(t, err)
-			wrong, err := scene.Build(t.Context(), folder, "-overlay", overlay)
+			wrong, err := binaries.WithLwaftr(t.Context(), folder, append(slices.Clone(buildFlags), "-overlay", overlay)...)
 			must(t, err)
 			for range 10 {
 				seed := rand.Uint64()

@@ -18,14 +18,28 @@ func In(folder string) Binaries {
 // Build compiles the commands into folder. The current folder must be in the
 // module. Flags are those of `go build`, such as -race.
 func Build(ctx context.Context, folder string, flags ...string) (Binaries, error) {
-	const examples = "github.com/lwaftr/lw4o6/examples/"
 	b := In(folder)
-	for path, command := range map[string]string{b.Lwaftr: "lwaftr", b.Lwb4: "lwb4", b.Coredhcp: "coredhcp"} {
-		args := append([]string{"build", "-o", path}, flags...)
-		out, err := exec.CommandContext(ctx, "go", append(args, examples+command)...).CombinedOutput()
-		if err != nil {
-			return Binaries{}, fmt.Errorf("build %s: %w\n%s", command, err, out)
+	for _, path := range []string{b.Lwaftr, b.Lwb4, b.Coredhcp} {
+		if err := build(ctx, path, flags); err != nil {
+			return Binaries{}, err
 		}
 	}
 	return b, nil
+}
+
+// WithLwaftr is b with a lwaftr that is compiled into folder as by Build.
+func (b Binaries) WithLwaftr(ctx context.Context, folder string, flags ...string) (Binaries, error) {
+	b.Lwaftr = In(folder).Lwaftr
+	return b, build(ctx, b.Lwaftr, flags)
+}
+
+// build compiles the command that a path is named after.
+func build(ctx context.Context, path string, flags []string) error {
+	const examples = "github.com/lwaftr/lw4o6/examples/"
+	args := append([]string{"build", "-o", path}, flags...)
+	out, err := exec.CommandContext(ctx, "go", append(args, examples+filepath.Base(path))...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build %s: %w\n%s", path, err, out)
+	}
+	return nil
 }
