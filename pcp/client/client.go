@@ -33,16 +33,17 @@ type Config struct {
 // Client is the client side of PCP at one server. Its other methods wait until
 // Run runs, and may be called by several goroutines.
 type Client struct {
-	conn     net.PacketConn
-	calls    chan func(now time.Time)
-	stopped  chan struct{}
-	packets  chan packet
-	servers  int // addresses
-	timing   Timing
-	set      *Set                           // Run's, as what follows
-	statuses map[pcpmsg.Nonce]chan Status   // who waits for what
-	probes   map[chan Announcement]struct{} // who waits for an ANNOUNCE
-	failed   []netip.AddrPort               // addresses that could not be sent to
+	conn      net.PacketConn
+	calls     chan func(now time.Time)
+	stopped   chan struct{}
+	packets   chan packet
+	unreached chan netip.AddrPort // addresses, as the network reports
+	servers   int                 // addresses
+	timing    Timing
+	set       *Set                           // Run's, as what follows
+	statuses  map[pcpmsg.Nonce]chan Status   // who waits for what
+	probes    map[chan Announcement]struct{} // who waits for an ANNOUNCE
+	failed    []netip.AddrPort               // addresses that could not be sent to
 }
 
 type packet struct {
@@ -78,10 +79,13 @@ func New(conn net.PacketConn, config Config) (*Client, error) {
 		config.Timing = DefaultTiming()
 	}
 	c := &Client{
-		conn:     conn,
-		calls:    make(chan func(time.Time)),
-		stopped:  make(chan struct{}),
-		packets:  make(chan packet),
+		conn:    conn,
+		calls:   make(chan func(time.Time)),
+		stopped: make(chan struct{}),
+		packets: make(chan packet),
+
+		unreached: make(chan netip.AddrPort),
+
 		servers:  len(config.Servers),
 		timing:   config.Timing,
 		statuses: make(map[pcpmsg.Nonce]chan Status),
@@ -121,6 +125,14 @@ func (c *Client) read(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		var lost *unreachedError
+		if errors.As(err, &lost) {
+			select {
+			case c.unreached <- lost.to:
+			case <-ctx.Done():
+			}
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("PCP client on %s: %w", c.conn.LocalAddr(), err)
 		}
@@ -149,6 +161,8 @@ func (c *Client) work(ctx context.Context) {
 			c.set.Wake(time.Now())
 		case call := <-c.calls:
 			call(time.Now())
+		case address := <-c.unreached:
+			c.set.Unreachable(time.Now(), address)
 		case p := <-c.packets:
 			// What is wrong with a packet of a stranger is of no use to anybody.
 			_ = c.set.Receive(time.Now(), p.from, p.payload)

@@ -296,6 +296,43 @@ func TestSockets(t *testing.T) {
 	}
 }
 
+// TestPortUnreachable: RFC 7488 section 3: after a hard ICMP error the next address
+// is asked at once.
+func TestPortUnreachable(t *testing.T) {
+	for _, loopback := range []string{"127.0.0.1", "::1"} {
+		socketOf := func() net.PacketConn {
+			conn, err := ListenFrom(t.Context(), netip.MustParseAddr(loopback))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return conn
+		}
+		closed, server, conn := socketOf(), socketOf(), socketOf()
+		nobody, _ := addrPort(closed.LocalAddr())
+		address, _ := addrPort(server.LocalAddr())
+		closed.Close()
+		defer server.Close()
+		defer conn.Close()
+		go serve(server)
+		timing := DefaultTiming()
+		timing.Initial = timing.Maximum // far beyond the end of the test
+		c, err := New(conn, Config{Servers: []netip.AddrPort{nobody, address}, Timing: timing})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx) }()
+		if g, err := c.Request(ctx, softwireWant()); err != nil || g.Ports != 2048 {
+			t.Errorf("%s: %+v, %v", loopback, g, err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // serve answers until the socket is closed.
 func serve(conn net.PacketConn) {
 	b := make([]byte, pcpmsg.MaxLength)

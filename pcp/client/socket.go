@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -26,9 +27,15 @@ func Listen(ctx context.Context, server netip.AddrPort) (net.PacketConn, error) 
 // ListenFrom opens a socket on an address of the host and a port of the system's
 // choice. The caller closes it.
 func ListenFrom(ctx context.Context, address netip.Addr) (net.PacketConn, error) {
-	conn, err := new(net.ListenConfig).ListenPacket(ctx, "udp", netip.AddrPortFrom(address, 0).String())
+	config := net.ListenConfig{Control: askForReports}
+	opened, err := config.ListenPacket(ctx, "udp", netip.AddrPortFrom(address, 0).String())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAddress, err)
 	}
-	return conn, nil
+	conn := opened.(*net.UDPConn) // of network udp
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrAddress, err), conn.Close())
+	}
+	return &socket{conn, raw}, nil
 }
