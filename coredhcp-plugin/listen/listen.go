@@ -67,7 +67,13 @@ const queue = 4 << 20
 type Socket struct {
 	conn    *net.UDPConn
 	device  string
-	buffers sync.Pool // of *[]byte
+	buffers sync.Pool // of *buffer
+}
+
+// buffer is a datagram and what the kernel says of it.
+type buffer struct {
+	datagram [maxDatagram]byte
+	control  [64]byte
 }
 
 // Open opens a socket at a port, which is Port but in tests. The caller closes it.
@@ -93,7 +99,7 @@ func Open(ctx context.Context, c Config, port uint16) (*Socket, error) {
 		return nil, fmt.Errorf("DHCPv6 on %s: %w", c, err)
 	}
 	s := &Socket{conn: opened.(*net.UDPConn), device: c.Interface} // of network udp6
-	s.buffers.New = func() any { return new(make([]byte, maxDatagram)) }
+	s.buffers.New = func() any { return new(buffer) }
 	if err := s.prepare(!c.Address.IsValid()); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("DHCPv6 on %s: %w", c, err)
@@ -111,6 +117,9 @@ func (s *Socket) prepare(multicast bool) error {
 		return err
 	}
 	conn := ipv6.NewPacketConn(s.conn)
+	if err := conn.SetControlMessage(ipv6.FlagDst, true); err != nil {
+		return err
+	}
 	for _, group := range groups() {
 		if err := conn.JoinGroup(device, &net.UDPAddr{IP: group}); err != nil {
 			return fmt.Errorf("group %s: %w", group, err)
@@ -137,19 +146,23 @@ func (s *Socket) Run(ctx context.Context, most int, respond Respond) error {
 	defer working.Wait()
 	slots := make(chan struct{}, most)
 	for {
-		buffer := s.buffers.Get().(*[]byte)
-		n, from, err := s.conn.ReadFromUDPAddrPort(*buffer)
+		b := s.buffers.Get().(*buffer)
+		n, controls, _, from, err := s.conn.ReadMsgUDPAddrPort(b.datagram[:], b.control[:])
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("DHCPv6 at %s: %w", s.conn.LocalAddr(), err)
 		}
+		if !heard(b.datagram[:n], b.control[:controls]) {
+			s.buffers.Put(b)
+			continue
+		}
 		slots <- struct{}{}
 		working.Go(func() {
 			defer func() { <-slots }()
-			defer s.buffers.Put(buffer)
-			answer := respond(ctx, s.device, (*buffer)[:n])
+			defer s.buffers.Put(b)
+			answer := respond(ctx, s.device, b.datagram[:n])
 			if answer == nil {
 				return
 			}
@@ -157,4 +170,20 @@ func (s *Socket) Run(ctx context.Context, most int, respond Respond) error {
 			_, _ = s.conn.WriteToUDPAddrPort(answer, from)
 		})
 	}
+}
+
+// relayForward is the type of messages of relay agents (RFC 8415 section 7.3).
+const relayForward = 12
+
+// heard says whether a datagram is looked at. RFC 8415 section 16: "A server MUST
+// discard any Solicit, Confirm, Rebind, or Information-request messages it receives
+// with a Layer 3 unicast destination address." Section 18.4: clients only send others
+// so where a server has told them to, and this one does not. Where the kernel was not
+// asked for the destination, it is that of the socket, which is unicast.
+func heard(datagram, control []byte) bool {
+	if len(datagram) > 0 && datagram[0] == relayForward {
+		return true
+	}
+	var m ipv6.ControlMessage
+	return len(control) > 0 && m.Parse(control) == nil && m.Dst.IsMulticast()
 }

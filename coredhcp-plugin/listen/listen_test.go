@@ -61,6 +61,21 @@ func link(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
+	// The kernel finds out by itself that both ends are up, and has routes then.
+	for deadline := time.Now().Add(20 * time.Second); !up(t, "client0") || !up(t, "server0"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the link does not come up")
+		}
+	}
+}
+
+func up(t *testing.T, name string) bool {
+	t.Helper()
+	device, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return device.Attrs().OperState == netlink.OperUp
 }
 
 // serve has what arrives answered with the device and the datagram until the test
@@ -91,7 +106,7 @@ func serve(t *testing.T, c Config) {
 }
 
 // ask sends to an address and returns what is answered, and from where.
-func ask(t *testing.T, from, to string) (string, netip.AddrPort) {
+func ask(t *testing.T, from, to string, texts ...string) (string, netip.AddrPort) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp6", from)
 	if err != nil {
@@ -102,7 +117,7 @@ func ask(t *testing.T, from, to string) (string, netip.AddrPort) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"nothing", "hello"} {
+	for _, text := range texts {
 		if _, err := conn.WriteTo([]byte(text), server); err != nil {
 			t.Fatal(err)
 		}
@@ -124,10 +139,11 @@ func TestSockets(t *testing.T) {
 	link(t)
 	serve(t, Config{Interface: "server0"})
 	serve(t, Config{Address: netip.MustParseAddr("2001:db8::547")})
-	if got, from := ask(t, "[2001:db8::1]:546", "[ff02::1:2%client0]:547"); got != "server0: hello" || from.Port() != Port {
+	if got, from := ask(t, "[2001:db8::1]:546", "[ff02::1:2%client0]:547", "nothing", "hello"); got != "server0: hello" || from.Port() != Port {
 		t.Errorf("a client is answered %q from %s", got, from)
 	}
-	if got, from := ask(t, "[::1]:0", "[2001:db8::547]:547"); got != ": hello" || from != netip.MustParseAddrPort("[2001:db8::547]:547") {
+	// What is not of a relay agent is not looked at there.
+	if got, from := ask(t, "[::1]:0", "[2001:db8::547]:547", "hello", "\x0crelayed"); got != ": \x0crelayed" || from != netip.MustParseAddrPort("[2001:db8::547]:547") {
 		t.Errorf("a relay is answered %q from %s", got, from)
 	}
 }
