@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
+	"github.com/lwaftr/lw4o6/plugin"
 	"github.com/lwaftr/lw4o6/plugin/config"
 	"github.com/lwaftr/lw4o6/plugin/config/configtest"
 )
@@ -26,6 +27,27 @@ func TestReference(t *testing.T) {
 	c := unchecked(DefaultConfig())
 	if leaves := configtest.Covers(t, Reference(), &c); leaves < 35 {
 		t.Errorf("only %d keys were looked at", leaves)
+	}
+}
+
+// TestSameWords: what is below dhcpv6 is explained as in lwaftr's reference, which
+// has the same keys and some more.
+func TestSameWords(t *testing.T) {
+	type whole plugin.Config
+	mine, theirs := unchecked(DefaultConfig()), whole(plugin.DefaultConfig())
+	others := configtest.Comments(t, plugin.Reference(), &theirs)
+	same := 0
+	for path, comment := range configtest.Comments(t, Reference(), &mine) {
+		if !strings.HasPrefix(path, "dhcpv6.") {
+			continue
+		}
+		if others[path] != comment {
+			t.Errorf("%s: %q, and in lwaftr's %q", path, comment, others[path])
+		}
+		same++
+	}
+	if same < 30 {
+		t.Errorf("only %d keys were compared", same)
 	}
 }
 

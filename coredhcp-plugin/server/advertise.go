@@ -50,7 +50,7 @@ func (s *Server) offer(q question, have []delegation.Delegation) []result {
 			}
 		}
 		if err != nil || len(have)+fresh > r.pool.Quota && fresh > 0 {
-			// "the server MUST include the IA_PD option with no prefixes" and NoPrefixAvail.
+			// "the server MUST include the IA_PD option [...] with no prefixes".
 			s.counts.add(noPrefix)
 			r = result{id: ia.id, status: iana.StatusNoPrefixAvail}
 		}

@@ -22,7 +22,8 @@ type told struct {
 }
 
 // add adds the options that were asked for and that there are. RFC 7598 section 7:
-// "DHCPv6 servers [...] MUST NOT include" what was not asked for.
+// "a server will not reply with a Softwire46 container option if the client has not
+// explicitly enumerated one in its ORO".
 func (t told) add(asked dhcpv6.OptionCodes, to *dhcpv6.Message) {
 	for _, code := range asked {
 		if to.GetOneOption(code) != nil {
@@ -50,8 +51,8 @@ func (t told) option(code dhcpv6.OptionCode, asked dhcpv6.OptionCodes) s46.Optio
 			return &s46.BR{Address: p.BR}
 		}
 	case dhcpv6.OptionAFTRName:
-		// RFC 8026 section 1.4.1 leaves the choice between several mechanisms to the
-		// client; one of them is all that works.
+		// RFC 8026 section 2.2: "provision them with configuration for a single softwire
+		// mechanism".
 		beside := t.softwire.IPv4.IsValid() && slices.Contains(asked, dhcpv6.OptionS46ContLW)
 		if p.AFTRName != "" && (!beside || p.AFTRNameAlways) {
 			return &s46.AFTRName{Name: p.AFTRName}

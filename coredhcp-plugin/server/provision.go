@@ -56,8 +56,8 @@ func (s *Server) provision(ctx context.Context, session *delegation.Session, q q
 }
 
 // limit has the prefix that the softwire goes with last no longer (RFC 7596 section
-// 5.1: "the lifetime of the softwire [is] bound to the lifetime of the DHCPv6
-// lease").
+// 5.1: "the lifetime of the softwire and the derived configuration information [...]
+// are bound to the lifetime of the DHCPv6 lease").
 func (t told) limit(session *delegation.Session, results []result) {
 	if t.until.IsZero() {
 		return

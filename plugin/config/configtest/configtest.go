@@ -21,6 +21,31 @@ var switchedOff = regexp.MustCompile(`(?m)^( *)#([a-z-])`)
 // SwitchOn is a reference with its examples switched on.
 func SwitchOn(reference string) string { return switchedOff.ReplaceAllString(reference, "$1$2") }
 
+// Comments is what a reference says above each of its keys that a struct has. into
+// is as for Covers.
+func Comments(t *testing.T, reference string, into any) map[string]string {
+	t.Helper()
+	doc, lines := read(t, reference, into)
+	all := make(map[string]string)
+	for _, key := range config.Keys(reflect.TypeOf(into).Elem()) {
+		if line, _, ok := doc.Lookup(key.Path); ok {
+			all[key.Path] = commentAbove(lines, line)
+		}
+	}
+	return all
+}
+
+// read reads a reference, with its examples switched on, onto into.
+func read(t *testing.T, reference string, into any) (*config.Document, []string) {
+	t.Helper()
+	text := SwitchOn(reference)
+	doc, err := config.Parse("reference.yaml", []byte(text), into)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc, strings.Split(text, "\n")
+}
+
 // Covers checks that a reference, with its examples switched on, has every key of a
 // struct, and above each what holds if it is left out. into points to one with the
 // defaults that is not validated: examples of all kinds do not go together. It
@@ -29,12 +54,7 @@ func Covers(t *testing.T, reference string, into any) (leaves int) {
 	t.Helper()
 	defaults := reflect.New(reflect.TypeOf(into).Elem()).Elem()
 	defaults.Set(reflect.ValueOf(into).Elem())
-	text := SwitchOn(reference)
-	doc, err := config.Parse("reference.yaml", []byte(text), into)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(text, "\n")
+	doc, lines := read(t, reference, into)
 	for _, key := range config.Keys(defaults.Type()) {
 		line, value, ok := doc.Lookup(key.Path)
 		if !ok {
