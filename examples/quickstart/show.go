@@ -34,6 +34,7 @@ type settings struct {
 	dataplane string
 	devices   string
 	split     string
+	provision string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -43,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Use:   "quickstart",
 		Short: "Show the lwAFTR at work in network namespaces",
 		Example: `  quickstart
-  quickstart --bin build --devices packet --psid 6/8
+  quickstart --bin build --devices packet --psid 6/8 --provision dhcpv6
   quickstart --dataplane vpp`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: cobra.NoArgs,
@@ -57,10 +58,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.folder, "bin", beside(), "folder with lwaftr and lwb4; without one they are built")
+	f.StringVar(&s.folder, "bin", beside(), "folder with lwaftr, lwb4 and coredhcp; without one they are built")
 	f.StringVar(&s.dataplane, "dataplane", "forwarder", "what forwards: forwarder or vpp")
 	f.StringVar(&s.devices, "devices", string(scene.DevicesTUN), "how the forwarder gets at packets: tun or packet")
 	f.StringVar(&s.split, "psid", "0/6", "psid-offset/psid-len of the shared address; psid-len 0 for whole addresses")
+	f.StringVar(&s.provision, "provision", string(scene.ProvisionBoth),
+		"how the CPEs get their softwires: pcp, dhcpv6, both (one each) or static")
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
@@ -79,7 +82,7 @@ func beside() string {
 	}
 	folder := filepath.Dir(self)
 	b := scene.In(folder)
-	for _, path := range []string{b.Lwaftr, b.Lwb4} {
+	for _, path := range []string{b.Lwaftr, b.Lwb4, b.Coredhcp} {
 		if _, err := os.Stat(path); err != nil {
 			return ""
 		}
@@ -111,6 +114,15 @@ func (s settings) options() (scene.Options, error) {
 		return o, fmt.Errorf("--psid: %w", err)
 	}
 	o.WholeAddresses = o.Params.Whole()
+	switch o.Provision = scene.Provision(s.provision); o.Provision {
+	case scene.ProvisionStatic, scene.ProvisionDHCPv6:
+	case scene.ProvisionPCP, scene.ProvisionBoth:
+		if o.WholeAddresses || o.Params.Offset() > 0 {
+			return o, fmt.Errorf("--provision %s: PCP tells of ports that follow each other; with --psid %s use dhcpv6 or static", o.Provision, s.split)
+		}
+	default:
+		return o, fmt.Errorf("--provision: %q is none of pcp, dhcpv6, both and static", s.provision)
+	}
 	return o, nil
 }
 
@@ -127,7 +139,7 @@ func show(ctx context.Context, folder string, o scene.Options, out io.Writer) (e
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-		fmt.Fprintln(out, "building lwaftr and lwb4")
+		fmt.Fprintln(out, "building lwaftr, lwb4 and coredhcp")
 		if o.Binaries, err = scene.Build(ctx, folder); err != nil {
 			return err
 		}
@@ -150,6 +162,7 @@ func show(ctx context.Context, folder string, o scene.Options, out io.Writer) (e
 		title string
 		write func(context.Context, io.Writer) error
 	}{
+		{"What the CPEs say", s.WriteCPEs},
 		{"Binding table", s.WriteTable},
 		{"Capture of a ping of host1 and a datagram of host2", s.WriteCapture},
 		{"Counters of the lwAFTR", s.WriteCounters},

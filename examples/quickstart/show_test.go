@@ -31,6 +31,8 @@ func TestCommandLine(t *testing.T) {
 		{"devices", []string{"--devices", "serial"}, exitUsage, "--devices"},
 		{"devices of VPP", []string{"--dataplane", "vpp", "--devices", "packet"}, exitUsage, "is for the forwarder"},
 		{"split", []string{"--psid", "9/9"}, exitUsage, "--psid"},
+		{"provisioning", []string{"--provision", "wishes"}, exitUsage, "--provision"},
+		{"scattered ports by PCP", []string{"--psid", "6/8"}, exitUsage, "use dhcpv6 or static"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -89,7 +91,9 @@ func testShow(t *testing.T, counter string, flags ...string) {
 		t.Fatalf("exit code %d, errors %q\n%s", code, &errs, &out)
 	}
 	for _, want := range []string{
-		"Binding table", "192.0.2.1     0/6/1", "IPv6 2001:db8:1:100::1 > 2001:db8:ffff::1 [ IPv4 192.0.2.1 > 203.0.113.1",
+		"192.0.0.2 to 192.0.0.1 (in IPv6 from 2001:db8:1:100::1): MAP, up to 65535 ports", "MAP SUCCESS, 1024 ports from 192.0.2.0:1024 on",
+		"REQUEST", "REPLY, prefix 2001:db8:1:200::/56, ", "state            up, by pcp", "state            up, by dhcpv6",
+		"Binding table", "192.0.2.0     0/6/1", "IPv6 2001:db8:1:100::1 > 2001:db8:ffff::1 [ IPv4 192.0.2.0 > 203.0.113.1",
 		"encapsulated", counter, "pass  traceroute shows the AFTR", " passed, 0 failed",
 	} {
 		if !strings.Contains(out.String(), want) {

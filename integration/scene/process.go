@@ -4,16 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"text/template"
 	"time"
 
 	"github.com/lwaftr/lw4o6/integration/netlab"
-	"github.com/lwaftr/lw4o6/plugin/control/api"
-	"github.com/lwaftr/lw4o6/plugin/softwire"
 	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
 
@@ -76,38 +72,6 @@ control:
   socket: {{.Socket}}
 `))
 
-// cpeFile is the configuration of a CPE.
-var cpeFile = template.Must(template.New("lwb4.yaml").Parse(`
-source: {{.Source}}
-{{- if eq .Source "static"}}
-softwire:
-  b4-ipv6-addr: "{{.Softwire.B4}}"
-  br-ipv6-addr: "{{.Softwire.BR}}"
-  ipv4-addr: {{.Softwire.IPv4}}
-  psid-offset: {{.Softwire.PortSet.Params.Offset}}
-  psid-len: {{.Softwire.PortSet.Params.Length}}
-  psid: {{.Softwire.PortSet.PSID}}
-{{- else}}
-pcp:
-  b4-ipv6-addr: "{{.Softwire.B4}}"
-  aftrs: [{{range .AFTRs}}"{{.}}", {{end}}]
-  transport: {{.Transport}}
-  patience: 5s
-  check: 2s
-  max-port-sets: {{.PortSets}}
-recovery: {after: 1s}
-state: {{.State}}
-{{- end}}
-lan:
-  interface: {{.Interface}}
-  prefix: {{.LAN}}
-{{- if eq .Source "static"}}
-forwards:
-  - {protocol: tcp, port: {{.FilePort}}, to: "{{.Host}}:{{.HostFilePort}}"}
-  - {protocol: udp, port: {{.EchoPort}}, to: "{{.Host}}:{{.HostEchoPort}}"}
-{{- end}}
-`))
-
 // configure writes a file into the scene's folder and returns its path.
 func (s *Scene) configure(name string, t *template.Template, data any) (string, error) {
 	var text bytes.Buffer
@@ -127,7 +91,8 @@ func (s *Scene) ConfigureRouter(numbers ...int) (string, error) {
 		"IPv4Name": AFTRInternet, "IPv4Addr": on(internetLink, 1), "IPv4Hop": on(internetLink, 2).Addr(),
 		"IPv6Name": AFTRAccess, "IPv6Addr": on(aftrLink, 2), "IPv6Hop": on(aftrLink, 1).Addr(),
 	}
-	if data["PCP"], data["DHCPv6"] = s.options.PCP, s.options.DHCPv6; s.options.PCP || s.options.DHCPv6 {
+	dhcpv6 := s.options.DHCPv6 || s.anyBy(ProvisionDHCPv6)
+	if data["PCP"], data["DHCPv6"] = s.options.PCP, dhcpv6; s.options.PCP || dhcpv6 {
 		data["Store"], data["Operator"] = s.Store(), OperatorAddr
 	}
 	if s.options.VPP != "" {
@@ -164,60 +129,6 @@ func (s *Scene) StartRouter(ctx context.Context) error {
 
 // Store is the file of the lwAFTR's leases.
 func (s *Scene) Store() string { return filepath.Join(s.folder, "leases.db") }
-
-// StartCPE starts the CPE of a subscriber and returns when its softwire is up.
-func (s *Scene) StartCPE(ctx context.Context, number int) error {
-	sub := &s.Subscribers[number-1]
-	aftrs := []netip.Addr{BR}
-	if s.options.Second {
-		aftrs = append(aftrs, SecondBR)
-	}
-	path, err := s.configure(fmt.Sprintf("lwb4-%d.yaml", number), cpeFile, map[string]any{
-		"Source": string(s.options.Provision), "AFTRs": aftrs, "Transport": "softwire", "PortSets": s.options.PortSets,
-		"State":    filepath.Join(s.folder, fmt.Sprintf("lwb4-%d.json", number)),
-		"Softwire": sub.Softwire, "Interface": CPELAN, "LAN": sub.LAN, "Host": sub.Host,
-		"FilePort": sub.FilePort, "EchoPort": sub.EchoPort, "HostFilePort": filePort, "HostEchoPort": echoPort,
-	})
-	if err != nil {
-		return err
-	}
-	p, err := s.CPEs[number-1].Start(s.options.Binaries.Lwb4, "run", "-c", path)
-	if err != nil {
-		return err
-	}
-	s.cpes[number-1] = p
-	err = await(ctx, fmt.Sprintf("lwb4 of subscriber %d", number), p, func() bool {
-		return strings.Contains(p.Output(), "softwire is up")
-	})
-	if err != nil || s.options.Provision == ProvisionStatic {
-		return err
-	}
-	all, err := s.Holds(ctx, number)
-	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("subscriber %d has a softwire that the lwAFTR does not know", number)
-	}
-	if err == nil {
-		sub.Softwire = all[0]
-	}
-	return err
-}
-
-// Holds is the softwires that the lwAFTR has for a subscriber.
-func (s *Scene) Holds(ctx context.Context, number int) (all []softwire.Softwire, err error) {
-	for row, err := range s.client.Softwires(ctx, api.SoftwireFilter{}) {
-		if err != nil {
-			return nil, err
-		}
-		w, err := row.Softwire()
-		if err != nil {
-			return nil, err
-		}
-		if s.Subscribers[number-1].Prefix.Contains(w.B4) {
-			all = append(all, w)
-		}
-	}
-	return all, nil
-}
 
 // RouterProcess is the running lwAFTR.
 func (s *Scene) RouterProcess() *netlab.Process { return s.aftr }

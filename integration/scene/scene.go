@@ -37,8 +37,8 @@ type Options struct {
 	// Unbound leaves out the softwires and the lwb4s: CPEs have an uplink that
 	// knows only IPv6, and have to ask.
 	Unbound bool
-	// Provision is how the CPEs get their softwires; ProvisionStatic if empty. By
-	// others they get what the pool has, and no services are forwarded.
+	// Provision is how the CPEs get their softwires; ProvisionStatic if empty. With
+	// others they get what the pool has, and hosts ask for the ports of their services.
 	Provision Provision
 	// PortSets is how many a CPE may have that asks for them; 1 if 0.
 	PortSets int
@@ -60,15 +60,6 @@ type Devices string
 const (
 	DevicesTUN    Devices = "tun"
 	DevicesPacket Devices = "packet"
-)
-
-// Provision is how CPEs get their softwires.
-type Provision string
-
-// The ways.
-const (
-	ProvisionStatic Provision = "static" // they and the lwAFTR are configured
-	ProvisionPCP    Provision = "pcp"    // they ask the lwAFTR
 )
 
 // Scene is the network while it runs.
@@ -104,7 +95,7 @@ func Start(ctx context.Context, o Options) (*Scene, error) {
 	o.Queues = cmp.Or(o.Queues, 1)
 	o.Provision = cmp.Or(o.Provision, ProvisionStatic)
 	o.PortSets = cmp.Or(o.PortSets, 1)
-	o.PCP = o.PCP || o.Provision != ProvisionStatic
+	o.PCP = o.PCP || o.Provision == ProvisionPCP || o.Provision == ProvisionBoth
 	if o.Progress == nil {
 		o.Progress = func(string, ...any) {}
 	}
@@ -155,11 +146,13 @@ func (s *Scene) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.startDHCPv6(ctx); err != nil {
+		return err
+	}
 	for number := 1; number <= Subscribers; number++ {
-		if err := s.StartCPE(ctx, number); err != nil {
+		if err := s.provisionCPE(ctx, number); err != nil {
 			return err
 		}
-		s.options.Progress("lwb4 of subscriber %d: %s", number, s.Subscribers[number-1].Softwire)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ var (
 )
 
 const (
-	secondAccess   = "2001:db8:0:fe::/64" // access 1, aftr2 2
+	secondAccess   = "2001:db8:0:fd::/64" // access 1, aftr2 2
 	secondInternet = "198.51.99.0/24"     // aftr2 1, internet 2
 )
 
