@@ -161,6 +161,10 @@ func TestGrant(t *testing.T) {
 		if l, ok := leases.Lease(first.Softwire.Key()); !ok || l.Attributes.String() != "duid=00030001 interface-id=706f72742031 remote-id=6c696e65" {
 			t.Errorf("%+v", l)
 		}
+		// What is only extended is not written and programmed anew.
+		if totals := leases.Stats().Totals; totals.Changed != 0 || totals.Renewed == 0 {
+			t.Errorf("%+v", totals)
+		}
 	})
 }
 

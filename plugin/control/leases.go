@@ -3,8 +3,10 @@ package control
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/control/api"
@@ -28,8 +30,9 @@ func leaseRequest(r *http.Request) (lease.Request, error) {
 	if q.Want, err = want(in.Want); err != nil {
 		return lease.Request{}, err
 	}
-	for name, value := range in.Attributes {
-		if q.Attributes, err = addAttribute(q.Attributes, name, value); err != nil {
+	// In the same order each time: others would be a change of the lease.
+	for _, name := range slices.Sorted(maps.Keys(in.Attributes)) {
+		if q.Attributes, err = addAttribute(q.Attributes, name, in.Attributes[name]); err != nil {
 			return lease.Request{}, err
 		}
 	}
