@@ -75,7 +75,7 @@ func DefaultConfig() Config {
 		PrefixRate:    50,
 		PrefixLen:     56,
 		AnnounceRate:  10_000,
-		MaxPending:    4096,
+		MaxPending:    32768,
 		Patience:      10 * time.Second,
 	}
 }

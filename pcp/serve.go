@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -52,8 +52,8 @@ func (s *Server) Run(ctx context.Context, t Transport, workers int) error {
 // work is one worker. It answers what needs no waiting itself, in batches, so
 // that nobody who renews waits for those who get something new.
 func (s *Server) work(ctx context.Context, t Transport) error {
-	var waiting sync.WaitGroup
-	defer waiting.Wait()
+	var handlers sync.WaitGroup
+	defer handlers.Wait()
 	var now granter = atOnce{s.grants}
 	in := make([]datagram.Datagram, batch)
 	memory := make([]byte, batch*Room)
@@ -77,7 +77,7 @@ func (s *Server) work(ctx context.Context, t Transport) error {
 				continue
 			}
 			if o := s.answer(from, d.Payload, now); o.later {
-				s.defers(ctx, &waiting, t, d, from)
+				s.defers(ctx, &handlers, t, d, from)
 			} else {
 				out = replies(out, d, o)
 			}
@@ -88,21 +88,32 @@ func (s *Server) work(ctx context.Context, t Transport) error {
 
 // defers has one request that may have to wait answered beside the worker, if not
 // too many wait.
-func (s *Server) defers(ctx context.Context, waiting *sync.WaitGroup, to Sender, d datagram.Datagram, from Origin) {
-	w, ok := s.pending.enter(d, from)
+func (s *Server) defers(ctx context.Context, handlers *sync.WaitGroup, to Sender, d datagram.Datagram, from Origin) {
+	begin, ok := s.pending.enter(waiting{datagram: d, from: from, to: to, until: time.Now().Add(s.config.Patience)})
 	if !ok {
 		// RFC 6887 section 8.2: overloaded, "it MAY simply silently discard requests,
 		// as the requests will be retried by PCP clients".
 		s.counts.drop()
+	}
+	if begin {
+		handlers.Go(func() {
+			for w, ok := s.pending.next(); ok; w, ok = s.pending.next() {
+				s.handle(ctx, w)
+				s.pending.leave(w.waiter)
+			}
+		})
+	}
+}
+
+// handle answers a request that waited, if it is not too late.
+func (s *Server) handle(ctx context.Context, w waiting) {
+	ctx, cancel := context.WithDeadline(ctx, w.until)
+	defer cancel()
+	if ctx.Err() != nil {
+		s.counts.drop()
 		return
 	}
-	d.Payload = slices.Clone(d.Payload)
-	waiting.Go(func() {
-		defer s.pending.leave(w)
-		ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
-		defer cancel()
-		s.send(ctx, to, replies(nil, d, s.answer(from, d.Payload, patient{ctx, s.grants})))
-	})
+	s.send(ctx, w.to, replies(nil, w.datagram, s.answer(w.from, w.datagram.Payload, patient{ctx, s.grants})))
 }
 
 // admit says where a request is from and whether it is looked at: not if it is no

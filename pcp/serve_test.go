@@ -270,6 +270,51 @@ func TestOverload(t *testing.T) {
 	})
 }
 
+// TestQueue: what cannot be handled yet is in the order in which it came, and is
+// not handled any more when it has waited for too long.
+func TestQueue(t *testing.T) {
+	edit := func(c *Config, f *fakeGrants) { c.Patience, f.proceed = 5*time.Second, make(chan struct{}) }
+	serving(t, edit, func(s *scene, w *wire) {
+		s.server.pending.mostHandled = 2
+		source := func(n byte) netip.Addr {
+			a := testOther.As16()
+			a[5] = n
+			return netip.AddrFrom16(a)
+		}
+		ask := func(n byte) {
+			from := Origin{LwB4: source(n), Source: source(n)}
+			w.arrivals <- request(from, softwireMap(from, 3600))
+			synctest.Wait()
+		}
+		for n := range byte(6) {
+			ask(n)
+		}
+		for range 4 {
+			s.grants.proceed <- struct{}{}
+			synctest.Wait()
+		}
+		// Of two that are handled at once, either is first.
+		for i, want := range []byte{0, 0, 2, 2} {
+			if to := (<-w.sent).To.Addr(); to != source(want) && to != source(want+1) {
+				s.Errorf("answer %d is to %s", i, to)
+			}
+		}
+		ask(6)
+		time.Sleep(4 * time.Second)
+		ask(7)
+		time.Sleep(2 * time.Second)
+		// 4 and 5 were handled, 6 was not any more, and 7 is.
+		s.grants.proceed <- struct{}{}
+		synctest.Wait()
+		if c := s.server.Counts(); c.Dropped != 3 || len(w.sent) != 1 {
+			s.Fatalf("%+v, %d answers", c, len(w.sent))
+		}
+		if to := (<-w.sent).To.Addr(); to != source(7) {
+			s.Errorf("the last answer is to %s", to)
+		}
+	})
+}
+
 func TestRunFails(t *testing.T) {
 	s, w := newScene(t, nil), newWire()
 	w.broken = errors.New("cut")
