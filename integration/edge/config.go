@@ -43,7 +43,7 @@ protocol bgp six {
 
 var routerFile = template.Must(template.New("lwaftr.yaml").Parse(`
 pools:
-  - {name: home, prefixes: [{{.Pool}}], psid-len: {{.PSIDLen}}, br-ipv6-addr: "{{.BR}}"}
+  - {name: home, prefixes: [{{.Pool}}], psid-len: {{.PSIDLen}}, br-ipv6-addr: "{{.BR}}"{{if .Store}}, mechanisms: [static]{{end}}}
 softwires:
   files: [{path: softwires.csv}]
 dataplane:
@@ -64,6 +64,10 @@ bgp:
     - {name: four, address: 198.51.100.2, as: 64501, connect-retry: 1s, families: [ipv4], {{.Peers}}}
     - {name: six, address: "2001:db8:1::2", as: 64501, connect-retry: 1s, families: [ipv6], {{.Peers}}}
   announce: {state-file: {{.State}}, {{.Announce}}}
+{{- if .Store}}
+store:
+  path: {{.Store}}
+{{- end}}
 control:
   socket: {{.Socket}}
 `))
@@ -72,6 +76,9 @@ func (e *Edge) writeConfig() error {
 	data := map[string]any{
 		"Pool": Pool, "PSIDLen": psidLen, "BR": br.Addr(), "State": e.path("announce.json"),
 		"Announce": e.options.Announce, "Peers": e.options.Peers, "Socket": e.path("control.sock"),
+	}
+	if e.options.Leases {
+		data["Store"] = e.path("leases.db")
 	}
 	if e.options.VPP != "" {
 		data["VPP"] = vpptest.PathsIn(e.folder)

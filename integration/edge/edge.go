@@ -29,6 +29,8 @@ type Options struct {
 	// Announce are keys of bgp.announce besides state-file, and Peers of both
 	// peers, on one line.
 	Announce, Peers string
+	// Leases has the pool lend port sets to who is said to have them.
+	Leases bool
 }
 
 // Edge is the router and its upstream while they run. Its methods are for one

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/integration/bird"
+	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
 )
 
@@ -109,7 +110,10 @@ func TestLinkLost(t *testing.T) {
 // back with the routes, and nobody takes it for a loss of forwarding.
 func TestSpeakerKilled(t *testing.T) {
 	t.Parallel()
-	e := begin(t, Options{VPP: vpptest.Require(t), Softwires: 100})
+	e := begin(t, Options{VPP: vpptest.Require(t), Softwires: 100, Leases: true})
+	wanted := api.LeaseRequest{B4: netip.MustParseAddr("2001:db8:9000::1"), Mechanism: "static"}
+	lease, err := e.Client().Acquire(t.Context(), wanted)
+	must(t, err)
 	status, err := e.Client().Status(t.Context())
 	must(t, err)
 	before, err := e.Client().BGP(t.Context())
@@ -133,8 +137,13 @@ func TestSpeakerKilled(t *testing.T) {
 	}
 	now, err := e.Client().Status(t.Context())
 	must(t, err)
-	if now.Dataplane.State != "up" || now.Dataplane.Incarnation != status.Dataplane.Incarnation || now.Softwires.Programmed != 100 {
+	if now.Dataplane.State != "up" || now.Dataplane.Incarnation != status.Dataplane.Incarnation || now.Softwires.Programmed != 101 {
 		t.Errorf("the data plane is %+v, %+v", now.Dataplane, now.Softwires)
+	}
+	renewed, err := e.Client().Renew(t.Context(), wanted)
+	must(t, err)
+	if renewed.Key != lease.Key || renewed.State != "bound" {
+		t.Errorf("the lease is %+v, and was %+v", renewed, lease)
 	}
 }
 

@@ -77,6 +77,11 @@ func DefaultConfig() Config {
 // pools is what Routes says.
 func (c Config) Validate() error {
 	var errs []error
+	for key, n := range map[string]int{"aggregates": len(c.Aggregates), "blackhole.addresses": len(c.Blackhole.Addresses)} {
+		if n > MaxRoutes {
+			return element.Errorf(key, "%d items; at most %d are allowed", n, MaxRoutes)
+		}
+	}
 	for i, p := range c.Aggregates {
 		at := element.Item("aggregates", i)
 		if !p.IsValid() || p != p.Masked() {

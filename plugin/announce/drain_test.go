@@ -89,7 +89,7 @@ func TestDrainEnds(t *testing.T) {
 					}
 				}
 				l.is(Drained, "")
-				if got := l.out.times[0].Sub(begin); got != c.want(l.config.Drain) {
+				if got := l.out.times[0].Sub(begin).Round(time.Second); got != c.want(l.config.Drain) {
 					t.Errorf("withdrawn after %s", got)
 				}
 				l.told("["+route4+"!]", "[]")

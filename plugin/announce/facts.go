@@ -35,8 +35,9 @@ type facts struct {
 	rates map[string]float64
 }
 
-// count is how far the softwires of one pool are.
-type count struct{ desired, programmed int }
+// count is how far the softwires of one pool are. Lost are those that the data
+// plane did not hold when it was first read back.
+type count struct{ desired, programmed, lost int }
 
 func (c count) missing() int { return c.desired - c.programmed }
 
@@ -63,6 +64,7 @@ func factsOf(s reconcile.Stats, pools pool.Pools) facts {
 			known = known && ok
 			all.desired += one.Desired
 			all.programmed += one.Programmed
+			all.lost += one.Lost
 		}
 		if known {
 			f.pools[p.Name] = all

@@ -3,7 +3,6 @@ package announce
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 )
@@ -12,7 +11,7 @@ import (
 // about pools: each is up or not, and a route is out with its pools.
 type gate struct {
 	config GateConfig
-	routes []Announcement // that there are
+	routes []Route // that there are
 	pools  map[string]*gatedPool
 	memory memory
 	dirty  bool // memory has changed since it was saved
@@ -58,7 +57,7 @@ func newGate(config GateConfig, remembered memory, now time.Time) *gate {
 
 // configure sets which routes there are, and of which pools. What is no more is
 // forgotten.
-func (g *gate) configure(routes []Announcement) {
+func (g *gate) configure(routes []Route) {
 	g.routes = routes
 	wanted := make(map[string]bool)
 	for _, r := range routes {
@@ -80,9 +79,15 @@ func (g *gate) configure(routes []Announcement) {
 			delete(g.pools, name)
 		}
 	}
-	g.memory.Admitted = slices.DeleteFunc(g.memory.Admitted, func(p netip.Prefix) bool {
-		return !slices.ContainsFunc(routes, func(r Announcement) bool { return r.Prefix == p })
-	})
+	admitted := make(map[netip.Prefix]bool)
+	for _, r := range routes {
+		for _, part := range r.parts {
+			if g.memory.Admitted[part] {
+				admitted[part] = true
+			}
+		}
+	}
+	g.memory.Admitted = admitted
 }
 
 // unverified is why nothing is decided at the start.
@@ -97,7 +102,7 @@ func (g *gate) step(now time.Time, f facts) decision {
 			p.become(Unknown, now, unverified)
 		}
 		for _, r := range g.routes {
-			d.routes = append(d.routes, RouteStatus{Announcement: r, Reason: unverified})
+			d.routes = append(d.routes, RouteStatus{Announcement: r.Announcement, Reason: unverified})
 		}
 		d.again = g.born.Add(g.config.StartWait)
 		return d
@@ -158,9 +163,8 @@ func (g *gate) learned(now time.Time, f facts) bool {
 	if f.incarnation != 0 && !f.forwarding {
 		return true
 	}
-	// A data plane that holds much less than it should was restarted.
 	for _, c := range f.pools {
-		if f.read && g.overshare(c) {
+		if f.read && g.lostSoftwires(c) {
 			return true
 		}
 	}
@@ -189,9 +193,15 @@ func (g *gate) overshare(c count) bool {
 	return c.missing()*100 > c.desired*g.config.MaxUnprogrammed
 }
 
+// lostSoftwires reports whether the data plane was without too many softwires of
+// a pool when it was first looked at, whatever it has now.
+func (g *gate) lostSoftwires(c count) bool {
+	return c.lost*100 > c.desired*g.config.MaxUnprogrammed
+}
+
 // route says whether r is out.
-func (g *gate) route(r Announcement, f facts) RouteStatus {
-	s := RouteStatus{Announcement: r}
+func (g *gate) route(r Route, f facts) RouteStatus {
+	s := RouteStatus{Announcement: r.Announcement}
 	var up, complete int
 	var waits []string
 	for _, name := range r.Pools {
@@ -205,20 +215,19 @@ func (g *gate) route(r Announcement, f facts) RouteStatus {
 			if c, ok := f.pools[name]; ok && c.missing() == 0 {
 				complete++
 			}
-		case p.Known || !g.admitted(r.Prefix):
+		case p.Known || !g.admitted(r):
 			waits = append(waits, fmt.Sprintf("pool %s is %s", name, p.state))
 		}
 	}
-	if !g.admitted(r.Prefix) && complete == len(r.Pools) && f.settled {
-		g.memory.Admitted = append(g.memory.Admitted, r.Prefix)
-		g.dirty = true
+	if complete == len(r.Pools) && f.settled && !g.admitted(r) {
+		g.admit(r)
 	}
 	switch {
 	case len(waits) > 0:
 		s.Reason = strings.Join(waits, ", ")
 	case up == 0:
 		s.Reason = "none of its pools was announced yet"
-	case !g.admitted(r.Prefix):
+	case !g.admitted(r):
 		s.Reason = "it is new, and softwires of its pools are not programmed yet"
 	default:
 		s.Announced = true
@@ -226,6 +235,21 @@ func (g *gate) route(r Announcement, f facts) RouteStatus {
 	return s
 }
 
-// admitted reports whether the pools of a route were complete once. From then
-// on a pool that joins them later does not take the route away.
-func (g *gate) admitted(prefix netip.Prefix) bool { return slices.Contains(g.memory.Admitted, prefix) }
+// admitted reports whether the pools of a route were complete once, with all that
+// it leads to. From then on a pool that joins them does not take it away, and
+// neither does another aggregate of the same.
+func (g *gate) admitted(r Route) bool {
+	for _, part := range r.parts {
+		if !g.memory.Admitted[part] {
+			return false
+		}
+	}
+	return true
+}
+
+func (g *gate) admit(r Route) {
+	for _, part := range r.parts {
+		g.memory.Admitted[part] = true
+	}
+	g.dirty = true
+}

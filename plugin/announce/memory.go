@@ -10,9 +10,10 @@ import (
 type memory struct {
 	// Stopped: the router was stopped, it did not die.
 	Stopped bool `json:"stopped"`
-	// Admitted are the routes whose pools were complete once.
-	Admitted []netip.Prefix     `json:"admitted"`
-	Pools    map[string]*record `json:"pools"` // by name
+	// Admitted are the prefixes of pools and the BR addresses whose pools were
+	// complete once.
+	Admitted map[netip.Prefix]bool `json:"admitted"`
+	Pools    map[string]*record    `json:"pools"` // by name
 }
 
 // record is what is remembered of one pool.

@@ -50,6 +50,8 @@ func (g *gate) decide(name string, p *gatedPool, now time.Time, f facts, trouble
 		tooLong := over && now.Sub(p.over) >= g.config.UnprogrammedFor
 		switch {
 		case why != "":
+		case start && g.lostSoftwires(c):
+			why = "the data plane had lost its softwires"
 		case start:
 			why = bad
 		case tooLong:

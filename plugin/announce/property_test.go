@@ -15,7 +15,7 @@ var seedFlag = flag.Uint64("seed", 0, "seed of the property test; 0 for others e
 // TestInvariant (I4): whatever happens, in whatever order, what is announced is
 // what may be.
 func TestInvariant(t *testing.T) {
-	runs := 500
+	runs := 150
 	seed := *seedFlag
 	if seed != 0 {
 		runs = 1

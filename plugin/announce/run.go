@@ -50,7 +50,7 @@ type Gate struct {
 
 // New returns a Gate for routes to pools, which Run runs. The error says that
 // the state file cannot be read.
-func New(c GateConfig, pools pool.Pools, routes []Announcement, rec Reconciler, to Announcer, meter Meter, log logrus.FieldLogger) (*Gate, error) {
+func New(c GateConfig, pools pool.Pools, routes []Route, rec Reconciler, to Announcer, meter Meter, log logrus.FieldLogger) (*Gate, error) {
 	g := &Gate{
 		rec: rec, to: to, meter: meter, log: log, file: file{path: c.StateFile},
 		wake: make(chan struct{}, 1), dirty: make(chan struct{}, 1), pools: pools,
@@ -66,7 +66,7 @@ func New(c GateConfig, pools pool.Pools, routes []Announcement, rec Reconciler, 
 
 // Configure changes which routes there are. The data plane may not know their
 // pools yet.
-func (g *Gate) Configure(pools pool.Pools, routes []Announcement) {
+func (g *Gate) Configure(pools pool.Pools, routes []Route) {
 	g.mu.Lock()
 	g.pools = pools
 	g.core.configure(routes)
@@ -120,6 +120,11 @@ func (g *Gate) follow(ctx context.Context) error {
 		}
 		known = next
 		signal(g.wake)
+		// Leases may come and go by the thousand.
+		select {
+		case <-time.After(followPause):
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -153,10 +158,11 @@ func (g *Gate) save() error {
 	return err
 }
 
-// Pauses of the loop.
+// Times of a Gate. A loss is known followPause later at most.
 const (
-	setTimeout = 5 * time.Second // for the announcer to take routes
-	retryPause = time.Second     // after it did not
+	setTimeout  = 5 * time.Second // for the announcer to take routes
+	retryPause  = time.Second     // after it did not
+	followPause = 5 * time.Millisecond
 )
 
 func (g *Gate) loop(ctx context.Context) error {

@@ -138,7 +138,7 @@ func (l *lab) network() dataplane.Network {
 	return dataplane.Network{Pools: l.pools.Prefixes(), BRs: l.pools.BRs()}
 }
 
-func (l *lab) routes() []Announcement {
+func (l *lab) routes() []Route {
 	l.Helper()
 	routes, err := l.config.Routes(l.pools)
 	if err != nil {
@@ -169,10 +169,16 @@ func (l *lab) bind(n int) {
 	}
 }
 
+// settle lets everything happen that does not wait for long.
+func settle() {
+	time.Sleep(10 * followPause)
+	synctest.Wait()
+}
+
 // told requires the sets that the announcer was told since the last call.
 func (l *lab) told(want ...string) {
 	l.Helper()
-	synctest.Wait()
+	settle()
 	if got := l.out.take(); !slices.Equal(got, want) {
 		l.Errorf("told %q, want %q", got, want)
 	}
@@ -181,7 +187,7 @@ func (l *lab) told(want ...string) {
 // ends requires what the announcer was told last.
 func (l *lab) ends(want string) {
 	l.Helper()
-	synctest.Wait()
+	settle()
 	if sets := l.out.take(); len(sets) == 0 || sets[len(sets)-1] != want {
 		l.Errorf("told %q, want %q in the end", sets, want)
 	}
@@ -190,7 +196,7 @@ func (l *lab) ends(want string) {
 // is requires the state of pool a.
 func (l *lab) is(want State, reason string) {
 	l.Helper()
-	synctest.Wait()
+	settle()
 	p := l.gate.Stats().Pools[0]
 	if p.State != want || !strings.Contains(p.Reason, reason) {
 		l.Errorf("pool %s is %s (%s), want %s (%s)", p.Name, p.State, p.Reason, want, reason)
@@ -200,7 +206,7 @@ func (l *lab) is(want State, reason string) {
 // alarms requires the kinds of alarm.
 func (l *lab) alarms(want ...AlarmKind) {
 	l.Helper()
-	synctest.Wait()
+	settle()
 	var got []AlarmKind
 	for _, a := range l.gate.Stats().Alarms {
 		got = append(got, a.Kind)

@@ -66,7 +66,7 @@ func (w *world) start(m memory) {
 	w.told = false
 }
 
-func (w *world) routes() []Announcement {
+func (w *world) routes() []Route {
 	routes, err := DefaultConfig().Routes(w.pools)
 	if err != nil {
 		panic(err)
@@ -93,7 +93,7 @@ func (w *world) event() string {
 	case 3, 4:
 		w.facts.read = true
 		for name, c := range w.facts.pools {
-			w.facts.pools[name] = count{c.desired, c.desired}
+			w.facts.pools[name] = count{c.desired, c.desired, c.lost}
 		}
 		return "programmed " + name
 	case 5, 6:
@@ -102,10 +102,10 @@ func (w *world) event() string {
 		}
 		return "verified"
 	case 7:
-		w.facts.pools[name] = count{c.desired, c.desired - w.rng.IntN(c.desired+1)}
+		w.facts.pools[name] = count{c.desired, c.desired - w.rng.IntN(c.desired+1), c.lost}
 		return "some missing in " + name
 	case 8:
-		w.facts.pools[name] = count{100, 99}
+		w.facts.pools[name] = count{100, 99, c.lost}
 		w.facts.refused, w.facts.lag = w.rng.IntN(2), time.Duration(w.rng.IntN(100))*time.Second
 		return "one refused in " + name
 	case 9:
@@ -125,7 +125,7 @@ func (w *world) event() string {
 	case 13, 14, 15, 16, 17, 18:
 		w.facts.forwarding, w.facts.read, w.facts.verified = true, true, w.now
 		for name, c := range w.facts.pools {
-			w.facts.pools[name] = count{c.desired, c.desired}
+			w.facts.pools[name] = count{c.desired, c.desired, c.lost}
 		}
 		return "all is well"
 	case 12:
@@ -144,7 +144,7 @@ func (w *world) event() string {
 func (w *world) forget() {
 	w.facts.read, w.facts.verified = false, time.Time{}
 	for name, c := range w.facts.pools {
-		w.facts.pools[name] = count{desired: c.desired}
+		w.facts.pools[name] = count{desired: c.desired, lost: w.rng.IntN(2) * w.rng.IntN(c.desired+1)}
 	}
 }
 

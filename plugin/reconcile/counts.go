@@ -12,6 +12,9 @@ type Pool struct {
 	Prefix     netip.Prefix
 	Desired    int // softwires that the table has
 	Programmed int // of those, what the data plane holds as the table says
+	// Lost is how many it did not hold when it was first read back in this
+	// incarnation.
+	Lost int
 }
 
 // Unprogrammed is how many softwires of the pool are not, or not rightly, in
@@ -69,6 +72,13 @@ func (c *counts) program(key softwire.Key, n int) {
 	c.all.Programmed += n
 	if p := c.pool(key.IPv4); p != nil {
 		p.Programmed += n
+	}
+}
+
+// found remembers what the first read back did not find.
+func (c *counts) found() {
+	for i := range c.pools {
+		c.pools[i].Lost = c.pools[i].Unprogrammed()
 	}
 }
 

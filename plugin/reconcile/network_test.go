@@ -127,8 +127,8 @@ func TestPools(t *testing.T) {
 		n.change(softwire.Change{Put: []softwire.Softwire{sw(3, 0, 6, 1, 4)}})
 		st := n.settle()
 		want := []Pool{
-			{netip.MustParsePrefix("192.0.2.0/25"), 3, 2},
-			{netip.MustParsePrefix("192.0.2.128/25"), 1, 1},
+			{Prefix: netip.MustParsePrefix("192.0.2.0/25"), Desired: 3, Programmed: 2},
+			{Prefix: netip.MustParsePrefix("192.0.2.128/25"), Desired: 1, Programmed: 1},
 		}
 		if len(st.Pools) != 2 || st.Pools[0] != want[0] || st.Pools[1] != want[1] || st.Pools[0].Unprogrammed() != 1 {
 			t.Errorf("pools %+v, want %+v", st.Pools, want)
@@ -166,6 +166,28 @@ func TestProgress(t *testing.T) {
 		generation, _ := n.r.WaitProgress(ctx, 0)
 		if _, err := n.r.WaitProgress(ctx, generation); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v: nothing happens any more", err)
+		}
+	})
+}
+
+// TestLost: what the first read back of an incarnation did not find is remembered
+// after it is mended, and begins anew with the next.
+func TestLost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		dp := fake.New()
+		dp.Plant(sw(1, 0, 6, 1, 1))
+		b := newBench(t, dp, sw(1, 0, 6, 1, 1), sw(1, 0, 6, 2, 2), sw(1, 0, 6, 3, 3))
+		if p := b.settle().Pools[1]; p.Lost != 2 || p.Programmed != 3 {
+			t.Errorf("at first: %+v", p)
+		}
+		b.change(softwire.Change{Put: []softwire.Softwire{sw(1, 0, 6, 4, 4)}})
+		b.r.Resync()
+		if p := b.settle().Pools[1]; p.Lost != 2 || p.Programmed != 4 {
+			t.Errorf("after a change: %+v", p)
+		}
+		dp.Lose()
+		if p := b.settle().Pools[1]; p.Lost != 4 || p.Programmed != 4 {
+			t.Errorf("after a loss: %+v", p)
 		}
 	})
 }

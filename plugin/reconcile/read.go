@@ -62,6 +62,9 @@ func (s *state) adopt(h held, now time.Time) {
 		s.withheld = extra
 	}
 	s.counts.programmedAs(h.counts)
+	if s.blank {
+		s.counts.found()
+	}
 	s.pass = p
 	s.unknown, s.blank = false, false
 	s.read.wanted, s.read.err = false, nil
