@@ -16,16 +16,18 @@ const announceRounds = 3
 
 // Announce tells clients that state was lost (RFC 6887 section 14.1.3), those that
 // have not asked since the epoch began: all that clients yields, in several rounds,
-// at the rate of the configuration. It returns nil after that, or the context's
-// error.
-func (s *Server) Announce(ctx context.Context, clients iter.Seq[Binding], to Sender) error {
+// at the rate of the configuration. Before each round the clients on the links of
+// the servers' addresses from, which may be unknown, are told by multicast. It
+// returns nil after that, or the context's error.
+func (s *Server) Announce(ctx context.Context, clients iter.Seq[Binding], from []netip.AddrPort, to Sender) error {
 	// "provided that the interval between the first two notifications is at least
 	// 250 ms, and the interval between subsequent notification at least doubles."
 	gap := noticePauses[0]
 	for round := range announceRounds {
 		began := s.now()
+		s.announceLinks(ctx, from, to)
 		sent, err := s.announceOnce(ctx, clients, to)
-		if err != nil || sent == 0 || round == announceRounds-1 {
+		if err != nil || sent+len(from) == 0 || round == announceRounds-1 {
 			return err
 		}
 		gap = max(gap, s.now().Sub(began))
@@ -35,6 +37,21 @@ func (s *Server) Announce(ctx context.Context, clients iter.Seq[Binding], to Sen
 		gap *= 2
 	}
 	return nil
+}
+
+// announceLinks is a round by multicast.
+func (s *Server) announceLinks(ctx context.Context, from []netip.AddrPort, to Sender) {
+	var out []datagram.Datagram
+	for _, server := range from {
+		group := netip.IPv6LinkLocalAllNodes()
+		if server.Addr().Is4() {
+			group = netip.AddrFrom4([4]byte{224, 0, 0, 1})
+		}
+		out = append(out, datagram.Datagram{
+			From: server, To: netip.AddrPortFrom(group, pcpmsg.AnnouncePort), Payload: s.announcement(netip.Addr{}),
+		})
+	}
+	s.send(ctx, to, out)
 }
 
 // announceOnce is one round. It returns how many were told.

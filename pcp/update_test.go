@@ -209,7 +209,7 @@ func TestAnnounceAll(t *testing.T) {
 		s.server.epoch.Reset(time.Now())
 		start := time.Now()
 		ended := make(chan error, 1)
-		go func() { ended <- s.server.Announce(s.Context(), clients, w) }()
+		go func() { ended <- s.server.Announce(s.Context(), clients, nil, w) }()
 		round := func(n int) {
 			s.Helper()
 			told := make(map[netip.AddrPort]int)
@@ -245,11 +245,34 @@ func TestAnnounceAll(t *testing.T) {
 		}
 
 		ctx, cancel := context.WithCancel(s.Context())
-		go func() { ended <- s.server.Announce(ctx, clients, w) }()
+		go func() { ended <- s.server.Announce(ctx, clients, nil, w) }()
 		synctest.Wait()
 		cancel()
 		if err := <-ended; err == nil {
 			s.Error("it went on")
+		}
+	})
+}
+
+// TestAnnounceLinks: RFC 6887 section 14.1.3: clients that are not known are told by
+// multicast, from the address and port that requests are sent to.
+func TestAnnounceLinks(t *testing.T) {
+	serving(t, nil, func(s *scene, w *wire) {
+		from := []netip.AddrPort{netip.AddrPortFrom(testBR, pcpmsg.ServerPort), netip.AddrPortFrom(testThird4, pcpmsg.ServerPort)}
+		nobody := func(func(Binding) bool) {}
+		start := time.Now()
+		if err := s.server.Announce(s.Context(), nobody, from, w); err != nil {
+			s.Error(err)
+		}
+		if took := time.Since(start); took != 750*time.Millisecond || len(w.sent) != 6 {
+			s.Errorf("%d in %s", len(w.sent), took)
+		}
+		for i, group := range []string{"[ff02::1]:5350", "224.0.0.1:5350"} {
+			d := <-w.sent
+			r, err := pcpmsg.ParseResponse(d.Payload)
+			if err != nil || r.Opcode != pcpmsg.Announce || r.Epoch != 100 || d.From != from[i] || d.To.String() != group {
+				s.Errorf("%+v from %s to %s, %v", r, d.From, d.To, err)
+			}
 		}
 	})
 }

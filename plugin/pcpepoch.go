@@ -101,7 +101,7 @@ func (e *pcpEpoch) reset(ctx context.Context) error {
 
 // announcePCP has all known clients told of an epoch that has begun, as soon as
 // they can be answered (RFC 6887 section 14.1.3).
-func (p *Plugin) announcePCP(ctx context.Context, run *running, server *pcp.Server, to pcp.Sender) error {
+func (p *Plugin) announcePCP(ctx context.Context, run *running, server *pcp.Server, t *pcpTransports) error {
 	select {
 	case <-run.rec.Ready():
 	case <-ctx.Done():
@@ -112,7 +112,7 @@ func (p *Plugin) announcePCP(ctx context.Context, run *running, server *pcp.Serv
 	for {
 		if began := e.Began(); began != e.told {
 			log.Info("an epoch has begun; telling clients")
-			if err := server.Announce(ctx, pcpClients(run.leases.All()), to); err != nil {
+			if err := server.Announce(ctx, pcpClients(run.leases.All()), t.addresses(), t); err != nil {
 				return nil // the context has ended
 			}
 			e.told = began

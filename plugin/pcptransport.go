@@ -56,6 +56,14 @@ func (t *pcpTransports) serve(ctx context.Context, r *runner, server *pcp.Server
 	}
 }
 
+// addresses are those of the sockets.
+func (t *pcpTransports) addresses() (all []netip.AddrPort) {
+	for _, s := range t.sockets {
+		all = append(all, s.Local())
+	}
+	return all
+}
+
 // Send implements pcp.Sender: from an address of the host by its socket, otherwise
 // by the data plane.
 func (t *pcpTransports) Send(ctx context.Context, out []datagram.Datagram) (sent int) {

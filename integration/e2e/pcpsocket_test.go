@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -82,7 +83,24 @@ func TestPCPSocketSide(t *testing.T) {
 		if n, err := lwb4.Read(make([]byte, 100)); n != 3 || err != nil {
 			t.Errorf("%s: %d octets, %v", address, n, err)
 		}
-		must(t, errors.Join(stranger.Close(), lwb4.Close()))
+		// RFC 6887 section 14.1.3: those on the link can be told by multicast.
+		group, family := netip.IPv6LinkLocalAllNodes(), "udp6"
+		if server.Addr().Is4() {
+			group, family = netip.MustParseAddr("224.0.0.1"), "udp4"
+		}
+		var listener net.PacketConn
+		must(t, access.Do(func() (err error) {
+			listener, err = new(net.ListenConfig).ListenPacket(ctx, family, fmt.Sprintf(":%d", pcpmsg.AnnouncePort))
+			return err
+		}))
+		must(t, listener.SetReadDeadline(time.Now().Add(patience)))
+		if socket.Send(ctx, []datagram.Datagram{{From: server, To: netip.AddrPortFrom(group, pcpmsg.AnnouncePort), Payload: []byte("lost")}}) != 1 {
+			t.Errorf("%s: nothing can be sent to %s", address, group)
+		}
+		if n, from, err := listener.ReadFrom(make([]byte, 100)); err != nil || n != 4 || from.(*net.UDPAddr).AddrPort().Port() != pcpmsg.ServerPort {
+			t.Errorf("%s: by multicast %d octets from %v, %v", address, n, from, err)
+		}
+		must(t, errors.Join(stranger.Close(), lwb4.Close(), listener.Close()))
 		socket.Close()
 	}
 }
