@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -40,6 +41,11 @@ type facts struct {
 type count struct{ desired, programmed, lost int }
 
 func (c count) missing() int { return c.desired - c.programmed }
+
+// text says how many are missing.
+func (c count) text() string {
+	return fmt.Sprintf("%d of %d softwires are not programmed", c.missing(), c.desired)
+}
 
 // factsOf are the facts that s has about pools.
 func factsOf(s reconcile.Stats, pools pool.Pools) facts {

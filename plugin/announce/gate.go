@@ -25,9 +25,10 @@ type gate struct {
 	asked       bool
 }
 
-// gatedPool is what is not remembered of one pool.
+// gatedPool is one pool, with what is not remembered of it.
 type gatedPool struct {
 	*record
+	name        string
 	good        time.Time // since when nothing is wrong with it; zero: something is
 	over        time.Time // since when too many softwires are missing; zero: not
 	withdrawals uint64
@@ -39,7 +40,15 @@ type gatedPool struct {
 	until  time.Time // when the state may change by itself
 }
 
-// decision is what a gate makes of the facts.
+// moment is what is known when the gate decides.
+type moment struct {
+	facts
+	now     time.Time
+	trouble string // why no pool can be up, or nothing
+	start   bool   // the first decision
+}
+
+// decision is what a gate makes of a moment.
 type decision struct {
 	set    []Announcement // for Announcer.Set
 	routes []RouteStatus
@@ -70,7 +79,7 @@ func (g *gate) configure(routes []Route) {
 			g.memory.Pools[name] = &record{}
 		}
 		if g.pools[name] == nil {
-			g.pools[name] = &gatedPool{record: g.memory.Pools[name]}
+			g.pools[name] = &gatedPool{record: g.memory.Pools[name], name: name}
 		}
 	}
 	for name := range g.memory.Pools {
@@ -96,8 +105,8 @@ const unverified = "the data plane has not been verified yet; peers keep what th
 // step decides.
 func (g *gate) step(now time.Time, f facts) decision {
 	var d decision
-	start := !g.known
-	if start && !g.learned(now, f) {
+	m := moment{facts: f, now: now, trouble: g.trouble(f), start: !g.known}
+	if m.start && !g.learned(now, f) {
 		for _, p := range g.pools {
 			p.become(Unknown, now, unverified)
 		}
@@ -108,19 +117,18 @@ func (g *gate) step(now time.Time, f facts) decision {
 		return d
 	}
 	g.known = true
-	trouble := g.trouble(f)
-	if trouble != "" {
+	if m.trouble != "" {
 		g.lost, g.asked = now, false
 	}
 	if f.incarnation != 0 {
 		g.incarnation = f.incarnation
 	}
-	for name, p := range g.pools {
+	for _, p := range g.pools {
 		before := p.state
-		g.decide(name, p, now, f, trouble, start)
+		g.decide(p, m)
 		g.dirty = g.dirty || p.state != before
 		// What came back just now was away.
-		d.preserved = d.preserved || start && p.Up && p.Rose.Before(g.born)
+		d.preserved = d.preserved || m.start && p.Up && p.Rose.Before(g.born)
 	}
 	g.memory.Stopped = false
 	if f.forwarding && f.read && !f.syncing && !g.asked && !g.verified(f) {
@@ -140,7 +148,7 @@ func (g *gate) step(now time.Time, f facts) decision {
 	for _, p := range g.pools {
 		d.again = earliest(d.again, p.until)
 	}
-	if trouble != "" && f.forwarding {
+	if m.trouble != "" && f.forwarding {
 		d.again = now // what is lost is lost once
 	}
 	return d

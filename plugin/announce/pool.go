@@ -38,32 +38,20 @@ func (p *gatedPool) become(s State, now time.Time, reason string) {
 }
 
 // decide moves one pool on. At the start it may be up from the run before.
-func (g *gate) decide(name string, p *gatedPool, now time.Time, f facts, trouble string, start bool) {
-	c, counted := f.pools[name]
-	over := counted && g.overshare(c)
-	mark(&p.over, over, now)
-	bad := g.bad(f, trouble, c, counted)
-	mark(&p.good, bad == "", now)
-
+func (g *gate) decide(p *gatedPool, m moment) {
+	c, counted := m.pools[p.name]
+	mark(&p.over, counted && g.overshare(c), m.now)
+	bad := g.bad(m, c, counted)
+	mark(&p.good, bad == "", m.now)
 	if p.Up {
-		why := trouble
-		tooLong := over && now.Sub(p.over) >= g.config.UnprogrammedFor
-		switch {
-		case why != "":
-		case start && g.lostSoftwires(c):
-			why = "the data plane had lost its softwires"
-		case start:
-			why = bad
-		case tooLong:
-			why = bad
-		}
+		why := g.fall(p, m, c, bad)
 		if why == "" {
-			g.stay(name, p, now, f, over)
+			g.stay(p, m)
 			return
 		}
-		g.withdraw(p, now, why, start)
+		g.withdraw(p, m, why)
 	}
-	g.wait(p, now, f, bad, c)
+	g.wait(p, m, c, bad)
 }
 
 // mark keeps in since when is holds.
@@ -77,94 +65,124 @@ func mark(since *time.Time, is bool, now time.Time) {
 }
 
 // bad says why a pool cannot be announced, or nothing.
-func (g *gate) bad(f facts, trouble string, c count, counted bool) string {
+func (g *gate) bad(m moment, c count, counted bool) string {
 	switch {
-	case trouble != "":
-		return trouble
-	case !g.verified(f):
+	case m.trouble != "":
+		return m.trouble
+	case !g.verified(m.facts):
 		return "what the data plane holds is not verified yet"
 	case !counted:
 		return "its softwires are not counted yet"
 	case g.overshare(c):
-		return fmt.Sprintf("%d of %d softwires are not programmed", c.missing(), c.desired)
+		return c.text()
+	}
+	return ""
+}
+
+// fall says why a pool that is up cannot stay so, or nothing. It may stay where
+// it could not come.
+func (g *gate) fall(p *gatedPool, m moment, c count, bad string) string {
+	switch {
+	case m.trouble != "":
+		return m.trouble
+	case m.start && g.lostSoftwires(c):
+		return "the data plane had lost its softwires"
+	case m.start:
+		return bad
+	case !p.over.IsZero() && m.now.Sub(p.over) >= g.config.UnprogrammedFor:
+		return c.text()
 	}
 	return ""
 }
 
 // stay is for a pool that is up and stays so, unless its drain has ended.
-func (g *gate) stay(name string, p *gatedPool, now time.Time, f facts, over bool) {
+func (g *gate) stay(p *gatedPool, m moment) {
 	if !p.draining() {
-		p.become(Announced, now, "")
-		if over {
+		p.become(Announced, m.now, "")
+		if !p.over.IsZero() {
 			p.until = p.over.Add(g.config.UnprogrammedFor)
 		}
 		return
 	}
 	drain := g.config.Drain
-	rate, measured := f.rates[name]
+	rate, measured := m.rates[p.name]
 	idle := measured && rate <= float64(drain.Idle)
 	earliest, latest := p.Drain.Add(drain.Min), p.Drain.Add(drain.Max)
-	if !now.Before(latest) || idle && !now.Before(earliest) {
-		p.Up, p.Drained = false, true
-		p.become(Drained, now, "an operator has drained it")
+	if !m.now.Before(latest) || idle && !m.now.Before(earliest) {
+		p.Up = false
+		p.drained(m.now)
 		return
 	}
 	reason := "traffic is not measured yet"
 	if measured {
 		reason = fmt.Sprintf("%.0f packets per second", rate)
 	}
-	p.become(Draining, now, reason)
-	if p.until = latest; now.Before(earliest) {
+	p.become(Draining, m.now, reason)
+	if p.until = latest; m.now.Before(earliest) {
 		p.until = earliest
 	}
 }
 
+// drained is the end of a drain.
+func (p *gatedPool) drained(now time.Time) {
+	p.Drained = true
+	p.become(Drained, now, "an operator has drained it")
+}
+
 // withdraw takes in that a pool is lost. What was stopped on purpose is not
 // counted as lost.
-func (g *gate) withdraw(p *gatedPool, now time.Time, why string, start bool) {
-	if start && g.memory.Stopped {
+func (g *gate) withdraw(p *gatedPool, m moment, why string) {
+	if m.start && g.memory.Stopped {
 		p.Up = false
 		return
 	}
-	p.lose(now, g.config.FlapWindow, why)
+	p.lose(m.now, g.config.FlapWindow, why)
 	p.withdrawals++
 }
 
 // wait is for a pool that is not up, until it is.
-func (g *gate) wait(p *gatedPool, now time.Time, f facts, bad string, c count) {
-	if !p.Drain.IsZero() {
-		p.Drained = true
-		p.become(Drained, now, "an operator has drained it")
-		return
+func (g *gate) wait(p *gatedPool, m moment, c count, bad string) {
+	switch {
+	case !p.Drain.IsZero():
+		p.drained(m.now)
+	case !p.Known:
+		g.waitFirst(p, m, c, bad)
+	default:
+		g.waitAgain(p, m, bad)
 	}
-	if !p.Known {
-		switch {
-		case bad != "":
-			p.become(Waiting, now, bad)
-		case c.missing() > 0:
-			p.become(Waiting, now, fmt.Sprintf("%d of %d softwires are not programmed", c.missing(), c.desired))
-		case !f.settled:
-			p.become(Waiting, now, "the data plane does not serve it yet")
-		default:
-			g.rise(p, now)
-		}
-		return
+}
+
+// waitFirst is for a pool that was never up.
+func (g *gate) waitFirst(p *gatedPool, m moment, c count, bad string) {
+	switch {
+	case bad != "":
+		p.become(Waiting, m.now, bad)
+	case c.missing() > 0:
+		p.become(Waiting, m.now, c.text())
+	case !m.settled:
+		p.become(Waiting, m.now, "the data plane does not serve it yet")
+	default:
+		g.rise(p, m.now)
 	}
-	if !p.Held && g.config.FlapLimit > 0 && bad == "" && p.Losses > 0 && p.returns(now, g.config.FlapWindow) >= g.config.FlapLimit {
+}
+
+// waitAgain is for one that was.
+func (g *gate) waitAgain(p *gatedPool, m moment, bad string) {
+	if !p.Held && g.config.FlapLimit > 0 && bad == "" && p.Losses > 0 && p.returns(m.now, g.config.FlapWindow) >= g.config.FlapLimit {
 		p.Held = true
 		p.holds++
 	}
 	held := p.good.Add(g.holdDown(p.Losses))
 	switch {
 	case p.Held:
-		p.become(Held, now, fmt.Sprintf("it came back %d times in %s and was lost again (%s); `lwaftr bgp release` lets it go", g.config.FlapLimit, g.config.FlapWindow, p.Reason))
+		p.become(Held, m.now, fmt.Sprintf("it came back %d times in %s and was lost again (%s); `lwaftr bgp release` lets it go", g.config.FlapLimit, g.config.FlapWindow, p.Reason))
 	case bad != "":
-		p.become(Withdrawn, now, bad)
-	case now.Before(held):
-		p.become(HoldDown, now, "it was lost: "+p.Reason)
+		p.become(Withdrawn, m.now, bad)
+	case m.now.Before(held):
+		p.become(HoldDown, m.now, "it was lost: "+p.Reason)
 		p.until = held
 	default:
-		g.rise(p, now)
+		g.rise(p, m.now)
 	}
 }
 

@@ -69,7 +69,7 @@ func (g *gate) alarms(now time.Time, f facts, routes []RouteStatus) (all []Alarm
 	for _, name := range slices.Sorted(maps.Keys(g.pools)) {
 		p, c := g.pools[name], f.pools[name]
 		if p.Up && c.missing() > 0 && (late || f.refused > 0) {
-			all = append(all, Alarm{AlarmUnprogrammed, name, fmt.Sprintf("%d of %d softwires are not programmed", c.missing(), c.desired)})
+			all = append(all, Alarm{AlarmUnprogrammed, name, c.text()})
 		}
 		if p.state == Held {
 			all = append(all, Alarm{AlarmHeld, name, p.reason})
