@@ -93,6 +93,7 @@ func (p *Plugin) startDHCPv6(ctx context.Context, r *runner, run *running) error
 	if err != nil {
 		return fmt.Errorf("the identifier of the DHCPv6 server: %w", err)
 	}
+	c.MaxTimeGap = p.config.Store.MaxTimeGap
 	s, err := server.New(c.Config, run.store, source.Local(run.leases), p.now, log)
 	if err != nil {
 		return &ConfigError{element.At("dhcpv6", err)}

@@ -16,7 +16,9 @@ func (s *Server) advertise(ctx context.Context, q question, to *dhcpv6.Message) 
 	t := told{pool: s.first(q)}
 	have := s.keeper.Held(q.who.Client)
 	var results []result
-	if !s.config.Follow {
+	if s.config.Follow {
+		results = s.followed(q, to)
+	} else {
 		results = s.offer(q, have)
 		s.render(to, results, false)
 	}

@@ -32,6 +32,10 @@ type Config struct {
 	LinkRate   int `yaml:"link-rate"`
 
 	Pools []Pool `yaml:"pools"`
+
+	// MaxTimeGap is how long the server may have been off; 0 is a year. It is not of
+	// the configuration: who runs the server may have a key for it.
+	MaxTimeGap time.Duration
 }
 
 // Identity is what a client is known by.
@@ -120,6 +124,9 @@ func (c Config) Validate() error {
 func (c Config) Delegation() delegation.Config {
 	d := delegation.DefaultConfig()
 	d.MaxOffers, d.Retry, d.Patience = c.MaxOffers, min(c.Retry, d.Retry), c.Patience
+	if c.MaxTimeGap != 0 {
+		d.Clock.Start = c.MaxTimeGap
+	}
 	if !c.Follow {
 		for _, p := range c.Pools {
 			d.Pools = append(d.Pools, p.Pool)

@@ -19,7 +19,10 @@ func TestFollow(t *testing.T) {
 		prefix := netip.MustParsePrefix("2001:db8:100:4200::/56")
 		answer := func(kind dhcpv6.MessageType, delegates netip.Prefix) *dhcpv6.Message {
 			t.Helper()
-			a := ask{kind: kind, to: serverID, ias: [][]string{{prefix.String()}}, oro: lw, id: dhcpv6.TransactionID{byte(kind)}}
+			a := ask{kind: kind, ias: [][]string{{prefix.String()}}, oro: lw, id: dhcpv6.TransactionID{byte(kind)}}
+			if kind != dhcpv6.MessageTypeSolicit {
+				a.to = serverID
+			}
 			req := a.message().(*dhcpv6.Message)
 			resp := begin(req, serverID)
 			if delegates.IsValid() {
@@ -32,6 +35,10 @@ func TestFollow(t *testing.T) {
 				t.Fatalf("%s: not answered", kind)
 			}
 			return got.(*dhcpv6.Message)
+		}
+		offer := answer(dhcpv6.MessageTypeSolicit, prefix)
+		if lw := container(t, offer); lw == nil || lw.Bind.Prefix != prefix || len(s.source.given) != 0 {
+			t.Fatalf("%s", offer.Summary())
 		}
 		m := answer(dhcpv6.MessageTypeRequest, prefix)
 		if lw := container(t, m); lw == nil || lw.Bind.Prefix != prefix || len(m.Options.IAPD()) != 1 {
