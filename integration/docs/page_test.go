@@ -10,22 +10,35 @@ import (
 	"testing"
 )
 
-// The pages for operators.
+// Pages that tests name.
 const (
 	runningPage    = "running.md"
 	forwardingPage = "forwarding.md"
-	lwb4Page       = "lwb4.md"
 	vppPage        = "vpp.md"
-	operationsPage = "operations.md"
 	metricsPage    = "metrics.md"
 )
 
-func pages() []string {
-	return []string{runningPage, forwardingPage, lwb4Page, vppPage, operationsPage, metricsPage, bgpPage}
+// pages are all in docs/.
+func pages(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	if err != nil || len(files) < 10 {
+		t.Fatalf("found only %q: %v", files, err)
+	}
+	for i := range files {
+		files[i] = filepath.Base(files[i])
+	}
+	return files
 }
 
-// playedPages are those whose commands are run in order, see TestPlay.
-func playedPages() []string { return []string{runningPage, vppPage, operationsPage, metricsPage} }
+// playedPages are those whose commands are run in order, see TestPlay: which say
+// in a comment what surroundings their commands need.
+func playedPages(t *testing.T) []string {
+	t.Helper()
+	return slices.DeleteFunc(pages(t), func(name string) bool {
+		return !strings.Contains(read(t, filepath.Join("..", "..", "docs", name)), "\n<!-- play:")
+	})
+}
 
 // page is one page, taken apart.
 type page struct {

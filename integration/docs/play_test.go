@@ -24,7 +24,7 @@ func TestPlay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range playedPages() {
+	for _, name := range playedPages(t) {
 		t.Run(name, func(t *testing.T) {
 			programs := filepath.Dir(binaries.Lwaftr)
 			if name == vppPage {
