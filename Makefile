@@ -42,7 +42,7 @@ TEST_EXEC := -exec $(AS_ROOT)
 endif
 GO_TEST   = CGO_ENABLED=1 go test -json -race -count=1 -timeout 15m $(TEST_EXEC)
 
-.PHONY: help build deb deb-test demo test bench vectors docs-test fuzz lint clean
+.PHONY: help build deb deb-test demo test bench vectors docs docs-test fuzz lint clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
@@ -86,9 +86,13 @@ vectors: ## Run the packet cases of the folder LW4O6_VECTORS names; DATAPLANE=vp
 	@go build -o $(BUILD)/vectors ./integration/vectors/run
 	@$(if $(filter vpp,$(DATAPLANE)),$(AS_ROOT)) $(BUILD)/vectors -dataplane $(DATAPLANE)
 
+docs: ## Write docs/configuration.md anew, from plugin/reference.yaml.
+	@go run ./integration/docs/configuration >docs/configuration.md.new
+	@mv docs/configuration.md.new docs/configuration.md
+
 docs-test: ## Follow the pages of docs/: run their commands, in order, in fresh namespaces.
 	@$(NEED) $(NEED_GO) $(NEED_DOCS)
-	go test -count=1 -v $(TEST_EXEC) -run 'TestPlay|TestPrograms' ./integration/docs
+	go test -count=1 -v $(TEST_EXEC) -run 'TestPlay|TestPrograms|TestConfigurationPage' ./integration/docs
 
 chaos: ## Kill the leases' keeper and fail its disk in RUNS random runs; kill the router among 10,000 lwB4s; kill VPP.
 	@$(NEED) $(NEED_GO)

@@ -61,7 +61,7 @@ func Covers(t *testing.T, reference string, into any) (leaves int) {
 			t.Errorf("%s is not in the reference", key.Path)
 			continue
 		}
-		comment := commentAbove(lines, line)
+		comment := CommentAbove(lines, line)
 		if comment == "" {
 			t.Errorf("%s has no comment", key.Path)
 		}
@@ -82,8 +82,8 @@ func Covers(t *testing.T, reference string, into any) (leaves int) {
 	return leaves
 }
 
-// commentAbove is the block of comment lines directly above line, from 1.
-func commentAbove(lines []string, line int) string {
+// CommentAbove is the block of comment lines directly above line, from 1.
+func CommentAbove(lines []string, line int) string {
 	var block []string
 	for i := line - 2; i >= 0; i-- {
 		text, ok := strings.CutPrefix(strings.TrimSpace(lines[i]), "#")
