@@ -87,8 +87,8 @@ vectors: ## Run the packet cases of the folder LW4O6_VECTORS names; DATAPLANE=vp
 	@$(if $(filter vpp,$(DATAPLANE)),$(AS_ROOT)) $(BUILD)/vectors -dataplane $(DATAPLANE)
 
 docs: ## Write docs/configuration.md anew, from plugin/reference.yaml.
-	@go run ./integration/docs/configuration >docs/configuration.md.new
-	@mv docs/configuration.md.new docs/configuration.md
+	@mkdir -p $(BUILD) && go run ./integration/docs/configuration >$(BUILD)/configuration.md
+	@mv $(BUILD)/configuration.md docs
 
 docs-test: ## Follow the pages of docs/: run their commands, in order, in fresh namespaces.
 	@$(NEED) $(NEED_GO) $(NEED_DOCS)

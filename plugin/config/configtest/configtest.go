@@ -29,7 +29,7 @@ func Comments(t *testing.T, reference string, into any) map[string]string {
 	all := make(map[string]string)
 	for _, key := range config.Keys(reflect.TypeOf(into).Elem()) {
 		if line, _, ok := doc.Lookup(key.Path); ok {
-			all[key.Path] = commentAbove(lines, line)
+			all[key.Path] = CommentAbove(lines, line)
 		}
 	}
 	return all
