@@ -268,6 +268,9 @@ func (p *Provisioner) undo(g lease.Grant) {
 
 // granted notes that the subscriber is told of a grant. The lock is held.
 func (p *Provisioner) granted(g lease.Grant) {
+	if at := g.Lease.Expires; !at.IsZero() && at.Before(p.looks) {
+		p.nudge()
+	}
 	switch g.Kind {
 	case lease.Existing:
 		p.totals.Renewed++

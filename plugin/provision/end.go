@@ -225,7 +225,9 @@ func (p *Provisioner) due(now time.Time) (keys []softwire.Key, next time.Duratio
 		}
 	}
 	p.occupy(keys...)
-	return keys, max(next, time.Millisecond)
+	next = max(next, time.Millisecond)
+	p.looks = today.Add(next)
+	return keys, next
 }
 
 // sleep waits for d, a nudge or the end of ctx.

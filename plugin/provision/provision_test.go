@@ -61,6 +61,7 @@ func TestExpiry(t *testing.T) {
 		d := newDeck(t).start()
 		watch := d.p.Watch(10)
 		defer watch.Close()
+		synctest.Wait() // nothing has to end for a long time
 		l := d.acquire(request(1))
 		d.record.take()
 		time.Sleep(time.Until(l.Expires) - time.Second)

@@ -102,6 +102,7 @@ type Provisioner struct {
 	// ending are to be taken out of the data plane.
 	ending map[softwire.Key]ending
 
+	looks     time.Time // when Run looks for what has expired
 	saved     time.Time // of the clock, that is durable
 	watches   map[*Watch]struct{}
 	totals    Totals
