@@ -42,6 +42,11 @@ type count struct{ desired, programmed, lost int }
 
 func (c count) missing() int { return c.desired - c.programmed }
 
+// forgot reports whether the data plane was without most softwires of a pool when
+// it was first looked at, whatever it has now. Some may be missing because they
+// are new.
+func (c count) forgot() bool { return 2*c.lost > c.desired }
+
 // text says how many are missing.
 func (c count) text() string {
 	return fmt.Sprintf("%d of %d softwires are not programmed", c.missing(), c.desired)

@@ -172,7 +172,7 @@ func (g *gate) learned(now time.Time, f facts) bool {
 		return true
 	}
 	for _, c := range f.pools {
-		if f.read && g.lostSoftwires(c) {
+		if f.read && c.forgot() {
 			return true
 		}
 	}
@@ -199,12 +199,6 @@ func (g *gate) trouble(f facts) string {
 // overshare reports whether too many softwires of a pool are missing.
 func (g *gate) overshare(c count) bool {
 	return c.missing()*100 > c.desired*g.config.MaxUnprogrammed
-}
-
-// lostSoftwires reports whether the data plane was without too many softwires of
-// a pool when it was first looked at, whatever it has now.
-func (g *gate) lostSoftwires(c count) bool {
-	return c.lost*100 > c.desired*g.config.MaxUnprogrammed
 }
 
 // route says whether r is out.

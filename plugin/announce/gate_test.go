@@ -181,6 +181,16 @@ func TestRestart(t *testing.T) {
 		l.start(20)
 		l.ends(both)
 		l.stop()
+		l.start(30) // ten are new
+		l.told("unknown", both)
+		if !l.out.preserved || l.gate.Stats().Pools[0].Withdrawals != 0 {
+			t.Error("new softwires are taken for lost ones")
+		}
+	})
+	bubble(t, func(l *lab) {
+		l.start(20)
+		l.ends(both)
+		l.stop()
 		l.dp.Disconnect("dead")
 		l.start(20)
 		time.Sleep(l.config.StartWait - time.Second)

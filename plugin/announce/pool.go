@@ -85,7 +85,7 @@ func (g *gate) fall(p *gatedPool, m moment, c count, bad string) string {
 	switch {
 	case m.trouble != "":
 		return m.trouble
-	case m.start && g.lostSoftwires(c):
+	case m.start && c.forgot():
 		return "the data plane had lost its softwires"
 	case m.start:
 		return bad
