@@ -101,6 +101,35 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
+// TestUnanswered: whoever does not answer keeps no client waiting for longer than one
+// try, however many softwires are to be given back.
+func TestUnanswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, small("a", "2001:db8::/44", 56))
+		set := func(refuse, deaf bool) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.refuse, r.deaf = refuse, deaf
+		}
+		set(true, false)
+		for i := range settleBatch {
+			if err := r.release(r.provisioned(from(fmt.Sprint("client ", i)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set(false, true)
+		time.Sleep(r.config.Retry)
+		synctest.Wait() // all of them are tried to be given back now
+		began := time.Now()
+		for i := range settleBatch {
+			r.must(from(fmt.Sprint("client ", i)))
+		}
+		if took := time.Since(began); took > 2*r.config.Patience {
+			t.Errorf("clients that came back waited %s", took)
+		}
+	})
+}
+
 // provisioned grants a prefix with a softwire.
 func (r *rig) provisioned(q Query) Delegation {
 	r.t.Helper()

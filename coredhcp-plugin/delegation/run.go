@@ -107,6 +107,8 @@ func (k *Keeper) settle(ctx context.Context, giveBack func(ctx context.Context, 
 		}
 	}
 	k.mu.Unlock()
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	var group errgroup.Group
 	group.SetLimit(settleWorkers)
 	for i, d := range owed {
@@ -116,6 +118,9 @@ func (k *Keeper) settle(ctx context.Context, giveBack func(ctx context.Context, 
 			try, cancel := context.WithTimeout(ctx, k.config.Patience)
 			defer cancel()
 			if err := giveBack(try, d); err != nil {
+				if try.Err() != nil {
+					giveUp() // whoever does not answer this does not answer the others
+				}
 				return err
 			}
 			sessions[i].settled(d.Prefix)

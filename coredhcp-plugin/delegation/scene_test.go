@@ -72,6 +72,7 @@ type rig struct {
 	mu     sync.Mutex
 	given  []netip.Prefix // whose softwires were given back
 	refuse bool           // to take softwires back
+	deaf   bool           // and not even answer
 }
 
 func newRig(t *testing.T, pools ...Pool) *rig { return startRig(t, memory.New(), pools...) }
@@ -111,7 +112,14 @@ func (r *rig) restart(pools ...Pool) *rig {
 	return startRig(r.t, next, pools...)
 }
 
-func (r *rig) giveBack(_ context.Context, d Delegation) error {
+func (r *rig) giveBack(ctx context.Context, d Delegation) error {
+	r.mu.Lock()
+	deaf := r.deaf
+	r.mu.Unlock()
+	if deaf {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.refuse {

@@ -50,7 +50,7 @@ func (s *Server) provision(ctx context.Context, session *delegation.Session, q q
 		if left := d.SoftwireExpires.Sub(now); d.Provisioned(now) && (d.SoftwireExpires.IsZero() || left >= 2*s.config.Retry) {
 			t.softwire, t.prefix, t.until = d.Softwire, d.Prefix, d.SoftwireExpires
 		}
-		return t, true
+		return t, t.pool.Mechanism == ByDHCPv6
 	}
 	return t, false
 }
