@@ -174,11 +174,8 @@ func testManyBehindOneCPE(t *testing.T, o scene.Options) {
 }
 
 // TestMorePortSets: a CPE whose ports are used up asks for more.
-func TestMorePortSets(t *testing.T) { onBoth(t, testMorePortSets) }
-
-func testMorePortSets(t *testing.T, o scene.Options) {
-	o.Params, o.PortSets = params(t, 0, 8), 2 // of 256 ports
-	ctx, s := provisioned(t, o)
+func TestMorePortSets(t *testing.T) {
+	ctx, s := provisioned(t, scene.Options{Params: params(t, 0, 8), PortSets: 2}) // of 256 ports
 	c := newConnections(t, s)
 	at := c.listen(5000)
 	must(t, c.connect(ctx, s.Hosts[0], at, 256))

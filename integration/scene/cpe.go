@@ -64,8 +64,8 @@ forwards:
 pcp:
   b4-ipv6-addr: "{{.Softwire.B4}}"
   aftrs: [{{range .AFTRs}}"{{.}}", {{end}}]
-  patience: 5s
-  check: 2s
+  patience: 3s
+  check: 1s
   max-port-sets: {{.PortSets}}
 {{- else}}
 dhcpv6:

@@ -345,6 +345,31 @@ func TestChangeOfPorts(t *testing.T) {
 	}
 }
 
+// TestFlood: one host that asks without end leaves enough for others.
+func TestFlood(t *testing.T) {
+	l := newLimits()
+	other := netip.MustParseAddr("192.168.1.3")
+	flooded, heard := 0, 0
+	for i := range 10_000 { // in a second
+		now := begin.Add(time.Duration(i) * 100 * time.Microsecond)
+		if l.allow(now, host.Addr()) {
+			flooded++
+		}
+		if i%1000 == 0 && l.allow(now, other) {
+			heard++
+		}
+	}
+	if flooded > 40 || heard != 10 {
+		t.Errorf("%d of the flood and %d of 10 others were heard", flooded, heard)
+	}
+	for i := range 3 * maxHosts {
+		l.allow(begin, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
+	}
+	if len(l.hosts) > maxHosts {
+		t.Errorf("%d hosts are remembered", len(l.hosts))
+	}
+}
+
 func FuzzAnswer(f *testing.F) {
 	f.Add(request(nil), uint16(0))
 	f.Add(request(peer), uint16(3))

@@ -65,17 +65,15 @@ func (m Machine) Step(now time.Time, e Event) (Machine, Action) {
 			return m.use(now, e.Ports, e.Until)
 		}
 	case Refused:
-		m.err = e.Err
 		if m.phase == Asking && len(m.offers) > 1 {
 			return m.leave(now, e.Err)
 		}
-		return m, Action{Note: e.Err.Error()}
+		return m.note(e.Err)
 	case Silent:
-		m.err = ErrSilent
 		if m.phase != Waiting && len(m.offers) > 1 {
 			return m.leave(now, ErrSilent)
 		}
-		return m, Action{Note: ErrSilent.Error()}
+		return m.note(ErrSilent)
 	case Unbound:
 		return m.unbound(now)
 	case Broken:
@@ -84,6 +82,16 @@ func (m Machine) Step(now time.Time, e Event) (Machine, Action) {
 		return m.tick(now)
 	}
 	return m, Action{}
+}
+
+// note remembers what went wrong. What goes on is said once.
+func (m Machine) note(err error) (Machine, Action) {
+	var a Action
+	if m.err == nil || m.err.Error() != err.Error() {
+		a.Note = err.Error()
+	}
+	m.err = err
+	return m, a
 }
 
 // offered takes note of all offers. What is in use stays in use if it is still
@@ -235,8 +243,8 @@ func (m Machine) impatient(now time.Time) (Machine, Action) {
 	}
 	// Requests are repeated by the PCP client, and there is nobody else to ask.
 	m.next = now.Add(m.rules.Patience)
-	if m.err == nil {
-		m.err = ErrSilent
+	if m.err != nil {
+		return m, Action{} // which has been said
 	}
-	return m, Action{Note: m.err.Error()}
+	return m.note(ErrSilent)
 }

@@ -181,6 +181,24 @@ func TestOneSilentAFTRKeepsWhatIsValid(t *testing.T) {
 	d.want(Using, first)
 }
 
+// TestWhatGoesOnIsSaidOnce: a log is for changes.
+func TestWhatGoesOnIsSaidOnce(t *testing.T) {
+	d := newDrive(t)
+	d.step(Offered{[]Offer{offer(first)}})
+	said := 0
+	for range 10 {
+		d.step(Silent{})
+		if d.last.Note != "" {
+			said++
+		}
+		d.pass(30 * time.Second)
+	}
+	d.step(Refused{errors.New("no resources")})
+	if said != 1 || d.last.Note == "" {
+		t.Errorf("said %d times, then %q", said, d.last.Note)
+	}
+}
+
 func TestUnboundIsRateLimited(t *testing.T) {
 	d := newDrive(t)
 	d.step(Offered{[]Offer{offer(first)}})
