@@ -94,12 +94,12 @@ docs-test: ## Follow the pages of docs/: run their commands, in order, in fresh 
 	@$(NEED) $(NEED_GO) $(NEED_DOCS)
 	go test -count=1 -v $(TEST_EXEC) -run 'TestPlay|TestPrograms|TestConfigurationPage' ./integration/docs
 
-chaos: ## Kill the leases' keeper and fail its disk in RUNS random runs; kill the router among 10,000 lwB4s; kill VPP.
+chaos: ## Kill the leases' keeper and fail its disk in RUNS random runs; kill routers and DHCPv6 servers among 10,000 lwB4s; kill VPP.
 	@$(NEED) $(NEED_GO)
 	@go build -o $(BUILD)/chaos ./integration/chaos
 	@$(BUILD)/chaos -runs $(RUNS)
 	LW4O6_CHAOS=$(RUNS) go test -count=1 -timeout 0 $(TEST_EXEC) -run 'TestChaos|TestChurn' ./vppdrv
-	LW4O6_CHAOS=$(RUNS) go test -count=1 -timeout 0 -v $(TEST_EXEC) -run 'TestPCPChaos$$' ./integration/e2e
+	LW4O6_CHAOS=$(RUNS) go test -count=1 -timeout 0 -v $(TEST_EXEC) -run 'TestPCPChaos$$|TestDHCPv6Chaos' ./integration/e2e
 
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
 	@$(NEED) $(NEED_GO)

@@ -16,23 +16,39 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
-// crowd is simulated lwB4s in a scene, which keep port sets by PCP.
+// crowd is simulated lwB4s in a scene, which keep port sets by PCP or DHCPv6.
 type crowd struct {
 	scene *scene.Scene
 	link  *lwb4sim.TUN
-	fleet *lwb4sim.Fleet
+	fleet fleet
 	count int
 	// stop ends the fleet, but not what it holds.
 	stop func() error
 }
 
+// fleet is lwB4s that live while Run runs.
+type fleet interface {
+	Run(context.Context) error
+	Await(ctx context.Context, ready func(lwb4sim.Counts) bool) error
+	Counts() lwb4sim.Counts
+	Holdings() []lwb4sim.Holding
+	Restart(i int)
+	Release(i int) error
+}
+
 // newCrowd lets lwB4s begin.
 func newCrowd(ctx context.Context, t *testing.T, s *scene.Scene, config lwb4sim.FleetConfig) *crowd {
+	t.Helper()
+	return beginCrowd(ctx, t, s, config.Population.Count, func(link lwb4sim.Link) (fleet, error) { return lwb4sim.NewFleet(link, config) })
+}
+
+// beginCrowd lets so many lwB4s begin that create makes.
+func beginCrowd(ctx context.Context, t *testing.T, s *scene.Scene, count int, create func(lwb4sim.Link) (fleet, error)) *crowd {
 	t.Helper()
 	link, err := s.OpenLwB4s()
 	must(t, err)
 	t.Cleanup(func() { must(t, link.Close()) })
-	fleet, err := lwb4sim.NewFleet(link, config)
+	fleet, err := create(link)
 	must(t, err)
 	running, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -47,7 +63,7 @@ func newCrowd(ctx context.Context, t *testing.T, s *scene.Scene, config lwb4sim.
 		return failed
 	}
 	t.Cleanup(func() { must(t, stop()) })
-	return &crowd{scene: s, link: link, fleet: fleet, count: config.Population.Count, stop: stop}
+	return &crowd{scene: s, link: link, fleet: fleet, count: count, stop: stop}
 }
 
 // settled waits until all hold a port set, and then says what is wrong with them:

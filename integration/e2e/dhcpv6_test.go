@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +20,8 @@ import (
 type chain struct {
 	*testing.T
 	*scene.Scene
-	server, relay *netlab.Process
+	server *coredhcp
+	relay  *netlab.Process
 }
 
 // Lifetimes of what the chain delegates.
@@ -40,55 +38,26 @@ func newChain(t *testing.T, o scene.Options) (context.Context, *chain) {
 	o.DHCPv6, o.Unbound = true, true
 	ctx, s := start(t, o)
 	c := &chain{T: t, Scene: s}
+	var pools []string
+	for _, sub := range s.Subscribers {
+		pools = append(pools, fmt.Sprintf("{name: link%d, prefixes: [\"%s\"], links: [\"%s\"], preferred-lifetime: %s, valid-lifetime: %s, hold-down: 1s}",
+			sub.Number, sub.Prefix, sub.Link(), chainValid, chainValid))
+	}
+	c.server = newCoredhcp(ctx, t, s, fmt.Sprintf("retry: %s, patience: 3s", chainRetry), pools...)
+	args := []string{"-6", "-d", "--no-pid", "-u", scene.DHCPServer().String() + "%" + scene.AccessDHCP}
+	for _, sub := range s.Subscribers {
+		args = append(args, "-l", scene.AccessCPE(sub.Number))
+	}
+	var err error
+	c.relay, err = s.Access.Start("dhcrelay", args...)
+	must(t, err)
 	t.Cleanup(func() {
-		for _, p := range []*netlab.Process{c.server, c.relay} {
-			if t.Failed() && p != nil {
-				t.Logf("server or relay wrote:\n%s", p.Output())
-			}
+		if t.Failed() {
+			t.Logf("dhcrelay wrote:\n%s", c.relay.Output())
 		}
 	})
-	folder := t.TempDir()
-	pools := ""
-	for _, sub := range s.Subscribers {
-		pools += fmt.Sprintf("    - {name: link%d, prefixes: [\"%s\"], links: [\"%s\"], preferred-lifetime: %s, valid-lifetime: %s, hold-down: 1s}\n",
-			sub.Number, sub.Prefix, sub.Link(), chainValid, chainValid)
-	}
-	plugin := c.write(folder, "lw4o6.yaml", "store: %s\nrouter: {socket: %s}\ndhcpv6:\n  retry: %s\n  patience: 3s\n  pools:\n%s",
-		filepath.Join(folder, "delegations.db"), s.Socket(), chainRetry, pools)
-	config := c.write(folder, "coredhcp.yaml", "server6:\n  listen: [\"[::]:547\"]\n  plugins:\n    - server_id: LL 02:00:00:00:00:01\n    - lw4o6: %s\n", plugin)
-	var err error
-	c.server, err = s.DHCP.Start(binaries.Coredhcp, "-c", config)
-	must(t, err)
-	c.await(ctx, c.server, "Starting DHCPv6 server")
-	relay := []string{"-6", "-d", "--no-pid", "-u", scene.DHCPServer().String() + "%" + scene.AccessDHCP}
-	for _, sub := range s.Subscribers {
-		relay = append(relay, "-l", scene.AccessCPE(sub.Number))
-	}
-	c.relay, err = s.Access.Start("dhcrelay", relay...)
-	must(t, err)
-	c.await(ctx, c.relay, "Sending on   Socket/"+scene.AccessDHCP)
+	must(t, wrote(ctx, c.relay, "Sending on   Socket/"+scene.AccessDHCP))
 	return ctx, c
-}
-
-// await waits until a process has written something.
-func (c *chain) await(ctx context.Context, p *netlab.Process, text string) {
-	c.Helper()
-	for !strings.Contains(p.Output(), text) {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-p.Done():
-			c.Fatalf("ended:\n%s", p.Output())
-		case <-ctx.Done():
-			c.Fatalf("not ready:\n%s", p.Output())
-		}
-	}
-}
-
-func (c *chain) write(folder, name, format string, args ...any) string {
-	c.Helper()
-	path := filepath.Join(folder, name)
-	must(c.T, os.WriteFile(path, fmt.Appendf(nil, format, args...), 0o600))
-	return path
 }
 
 // TestDHCPv6: a CPE gets its prefix and softwire through a relay, from then on its
@@ -97,6 +66,7 @@ func (c *chain) write(folder, name, format string, args ...any) string {
 func TestDHCPv6(t *testing.T) { onBoth(t, testDHCPv6) }
 
 func testDHCPv6(t *testing.T, o scene.Options) {
+	t.Parallel() // most of it is waiting
 	ctx, c := newChain(t, o)
 	client := newDHCPCD(t, c.CPEs[0])
 	client.start()

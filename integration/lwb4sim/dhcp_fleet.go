@@ -87,13 +87,15 @@ func (f *DHCPFleet) Restart(i int) {
 	f.poke()
 }
 
-// Release has lwB4 i give back what it holds, and want nothing any more.
-func (f *DHCPFleet) Release(i int) {
+// Release has lwB4 i give back what it holds, and want nothing any more. The error
+// is always nil.
+func (f *DHCPFleet) Release(i int) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.now = time.Now()
 	f.clients[i].release()
 	f.poke()
+	return nil
 }
 
 // Holdings are those of all lwB4s, in order.

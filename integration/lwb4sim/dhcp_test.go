@@ -158,7 +158,9 @@ func TestDHCPReleaseAndRestart(t *testing.T) {
 	withDHCP(t, DHCPConfig{Population: homes(2, true)}, func(ctx context.Context, fleet *DHCPFleet, server *dhcpScript) {
 		awaitDHCP(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 2 })
 		before := fleet.Holdings()
-		fleet.Release(0)
+		if err := fleet.Release(0); err != nil {
+			t.Fatal(err)
+		}
 		fleet.Restart(1)
 		awaitDHCP(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 1 && server.held() == 1 })
 		if after := fleet.Holdings(); after[0].Held || after[1] != before[1] {

@@ -20,6 +20,12 @@ var SimulatedLwB4s = netip.MustParsePrefix("2001:db8:1000::/36")
 // simulatedLink leads to them: access 1, lwB4s 2.
 const simulatedLink = "2001:db8:0:fe::/64"
 
+// SimulatedPrefixes are those that lead to simulated lwB4s.
+func SimulatedPrefixes() netip.Prefix { return simulated }
+
+// SimulatedRelay is the address of a relay that simulated lwB4s are behind.
+func SimulatedRelay() netip.Addr { return on(simulatedLink, 2).Addr() }
+
 // OpenLwB4s opens a link to the access router, behind which are simulated lwB4s.
 // The caller closes it.
 func (s *Scene) OpenLwB4s() (link *lwb4sim.TUN, err error) {

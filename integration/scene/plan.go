@@ -109,7 +109,7 @@ const (
 	internetLink = "198.51.100.0/24"    // aftr 1, internet 2
 	aftrLink     = "2001:db8:0:ff::/64" // access 1, aftr 2
 	cpeLink      = "2001:db8:0:%d::/64" // access 1, CPE 2
-	dhcpLink     = "2001:db8:0:fe::/64" // access 1, DHCPv6 server 2
+	dhcpLink     = "2001:db8:0:fd::/64" // access 1, DHCPv6 server 2
 	plainAFTR    = "10.0.255.0/24"      // the same for IPv4, without a tunnel
 	plainCPE     = "10.0.%d.0/24"
 )

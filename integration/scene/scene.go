@@ -200,6 +200,9 @@ func (s *Scene) serve() error {
 // Router is the control API of the lwAFTR.
 func (s *Scene) Router() *api.Client { return s.client }
 
+// Binaries are the commands that the scene runs.
+func (s *Scene) Binaries() Binaries { return s.options.Binaries }
+
 // Socket is the lwAFTR's control socket.
 func (s *Scene) Socket() string { return filepath.Join(s.folder, "control.sock") }
 
