@@ -73,7 +73,7 @@ func TestDHCPv6ChaosNotices(t *testing.T) {
 func (m dhcpTurmoil) happen(t *testing.T, o scene.Options) error {
 	o.DHCPv6, o.Unbound = true, true
 	ctx, s := startFor(t, o, patience+time.Duration(m.kills)*2*m.between)
-	pool := fmt.Sprintf("{name: crowd, prefixes: [\"%s\"], preferred-lifetime: %s, valid-lifetime: %s}", scene.SimulatedPrefixes(), turmoilValid, turmoilValid)
+	pool := fmt.Sprintf("{name: crowd, prefixes: [\"%s\"], preferred-lifetime: %s, valid-lifetime: %s}", scene.SimulatedLwB4s, turmoilValid, turmoilValid)
 	server := newCoredhcp(ctx, t, s, "retry: 1s", pool)
 	c := beginCrowd(ctx, t, s, m.lwb4s, func(link lwb4sim.Link) (fleet, error) {
 		return lwb4sim.NewDHCPFleet(link, lwb4sim.DHCPConfig{

@@ -20,9 +20,6 @@ var SimulatedLwB4s = netip.MustParsePrefix("2001:db8:1000::/36")
 // simulatedLink leads to them: access 1, lwB4s 2.
 const simulatedLink = "2001:db8:0:fe::/64"
 
-// SimulatedPrefixes are those that lead to simulated lwB4s.
-func SimulatedPrefixes() netip.Prefix { return simulated }
-
 // SimulatedRelay is the address of a relay that simulated lwB4s are behind.
 func SimulatedRelay() netip.Addr { return on(simulatedLink, 2).Addr() }
 
