@@ -79,7 +79,7 @@ func (m dhcpTurmoil) happen(t *testing.T, o scene.Options) error {
 		return lwb4sim.NewDHCPFleet(link, lwb4sim.DHCPConfig{
 			Population: lwb4sim.DHCPPopulation{Count: m.lwb4s, Relay: scene.SimulatedRelay(), Server: scene.DHCPServer(), Seed: m.seed},
 			Impairment: lwb4sim.Impairment{Loss: 0.2, Duplicate: 0.2, Late: 0.3, Delay: 50 * time.Millisecond},
-			Timing:     lwb4sim.DHCPTiming{Initial: 200 * time.Millisecond, Renewal: 300 * time.Millisecond},
+			Timing:     lwb4sim.DHCPTiming{Initial: 200 * time.Millisecond, Renewal: 300 * time.Millisecond, Maximum: 600 * time.Millisecond},
 			Begin:      time.Duration(m.kills) * m.between / 2,
 		})
 	})

@@ -163,7 +163,7 @@ func (c *dhcpClient) transmit() {
 	c.times++
 	jitter := 0.2*f.random.Float64() - 0.1
 	c.next = f.now.Add(c.timeout + time.Duration(jitter*float64(c.timeout)))
-	c.timeout = min(2*c.timeout, 120*f.config.Timing.Initial)
+	c.timeout = min(2*c.timeout, f.config.Timing.Maximum)
 }
 
 // again sends the message once more, or gives up.

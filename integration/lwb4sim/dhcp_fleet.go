@@ -20,11 +20,12 @@ type DHCPConfig struct {
 type DHCPTiming struct {
 	Initial time.Duration // of Solicit, Request and Release
 	Renewal time.Duration // of Renew and Rebind
+	Maximum time.Duration // of all
 }
 
-// DefaultDHCPTiming is that of RFC 8415.
+// DefaultDHCPTiming is that of RFC 8415 for a Request and a Renew.
 func DefaultDHCPTiming() DHCPTiming {
-	return DHCPTiming{Initial: time.Second, Renewal: 10 * time.Second}
+	return DHCPTiming{Initial: time.Second, Renewal: 10 * time.Second, Maximum: 30 * time.Second}
 }
 
 // DHCPFleet is lwB4s that each want one prefix and one softwire, by DHCPv6, for as
@@ -47,8 +48,8 @@ func NewDHCPFleet(link Link, config DHCPConfig) (*DHCPFleet, error) {
 	if err := config.Impairment.Validate(); err != nil {
 		return nil, err
 	}
-	if t := config.Timing; t.Initial <= 0 || t.Renewal <= 0 {
-		return nil, fmt.Errorf("answers that are waited for for %s and %s", t.Initial, t.Renewal)
+	if t := config.Timing; t.Initial <= 0 || t.Renewal <= 0 || t.Maximum < max(t.Initial, t.Renewal) {
+		return nil, fmt.Errorf("answers that are waited for for %s and %s, %s at most", t.Initial, t.Renewal, t.Maximum)
 	}
 	p := config.Population
 	f := &DHCPFleet{
