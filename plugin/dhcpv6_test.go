@@ -14,6 +14,7 @@ import (
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/s46"
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
 	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 // dhcpv6Config is leaseConfig with a DHCPv6 server.
@@ -84,7 +85,7 @@ func TestDHCPv6(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b4, err := s46.TunnelAddress(lw.Bind.Prefix, lw.Bind.IPv4, set)
+		b4, err := softwire.TunnelAddress(lw.Bind.Prefix, lw.Bind.IPv4, set)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -76,7 +76,7 @@ func (t told) option(code dhcpv6.OptionCode, asked dhcpv6.OptionCodes) s46.Optio
 // bindPrefix is what the lwB4 makes its tunnel address in: its prefix, which some
 // CPEs look for, or the address itself if it is another one than they would make.
 func (t told) bindPrefix() netip.Prefix {
-	own, err := s46.TunnelAddress(t.prefix, t.softwire.IPv4, t.softwire.PortSet)
+	own, err := softwire.TunnelAddress(t.prefix, t.softwire.IPv4, t.softwire.PortSet)
 	if err == nil && own == t.softwire.B4 {
 		return t.prefix
 	}

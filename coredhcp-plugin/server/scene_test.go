@@ -77,7 +77,7 @@ func (s *source) grant(w Want, keep bool) (Grant, error) {
 			return Grant{}, err
 		}
 		ip := netip.AddrFrom4([4]byte{192, 0, 2, byte(s.next / 63)})
-		b4, err := s46.TunnelAddress(w.Prefix, ip, set)
+		b4, err := softwire.TunnelAddress(w.Prefix, ip, set)
 		if err != nil {
 			return Grant{}, err
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/lwaftr/lw4o6/coredhcp-plugin/s46"
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
 	"github.com/lwaftr/lw4o6/plugin/lease"
 	"github.com/lwaftr/lw4o6/plugin/pool"
@@ -40,42 +39,17 @@ func (s leases) Offer(ctx context.Context, w server.Want) (server.Grant, error) 
 	return granted(w, l)
 }
 
-// tries is how often a port set is asked for with the tunnel address of another one
-// before that is given up: once, unless somebody else gets what was offered.
-const tries = 3
-
 // Acquire is as server.Softwires.Acquire.
 func (s leases) Acquire(ctx context.Context, w server.Want) (server.Grant, error) {
 	q, err := request(w)
 	if err != nil {
 		return server.Grant{}, err
 	}
-	likely := w.Last
-	if !likely.IPv4.IsValid() {
-		offer, err := s.lender.Offer(ctx, q)
-		if err != nil {
-			return foreign(err)
-		}
-		if err := alone(w, offer); err != nil {
-			return server.Grant{}, err
-		}
-		likely = offer.Softwire
+	l, err := s.lender.Acquire(ctx, q)
+	if err != nil {
+		return foreign(err)
 	}
-	for range tries {
-		if q.B4, err = s46.TunnelAddress(w.Prefix, likely.IPv4, likely.PortSet); err != nil {
-			return server.Grant{}, fmt.Errorf("%w: %w", server.ErrNone, err)
-		}
-		q.Want = likely.Key()
-		l, err := s.lender.Acquire(ctx, q)
-		if err != nil {
-			return foreign(err)
-		}
-		if l.Key() == likely.Key() {
-			return granted(w, l)
-		}
-		likely = l.Softwire
-	}
-	return server.Grant{}, errors.New("the port set of a lease keeps changing")
+	return granted(w, l)
 }
 
 // Release is as server.Softwires.Release.
@@ -94,7 +68,7 @@ func (s leases) Release(ctx context.Context, w server.Want) error {
 // request is what w asks of a Lender.
 func request(w server.Want) (lease.Request, error) {
 	q := lease.Request{
-		Subscriber: w.Prefix.Addr(), Mechanism: pool.DHCPv6, Pool: w.Pool, Lifetime: w.Lifetime, Want: w.Last.Key(),
+		Prefix: w.Prefix, Subscriber: w.Prefix.Addr(), Mechanism: pool.DHCPv6, Pool: w.Pool, Lifetime: w.Lifetime, Want: w.Last.Key(),
 	}
 	var err error
 	for _, a := range []struct {

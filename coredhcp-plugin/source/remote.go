@@ -68,7 +68,7 @@ func (r remote) held(ctx context.Context, q lease.Request, refused error) error 
 
 func toAPI(q lease.Request) api.LeaseRequest {
 	out := api.LeaseRequest{
-		B4: q.B4, Subscriber: q.Subscriber, Mechanism: string(q.Mechanism), Number: q.Number,
+		B4: q.B4, Prefix: q.Prefix, Subscriber: q.Subscriber, Mechanism: string(q.Mechanism), Number: q.Number,
 		Pool: q.Pool, Ports: q.Ports, Lifetime: uint32(q.Lifetime / time.Second),
 	}
 	if q.Want != (softwire.Key{}) {

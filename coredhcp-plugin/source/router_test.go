@@ -12,7 +12,6 @@ import (
 	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
 
-	"github.com/lwaftr/lw4o6/coredhcp-plugin/s46"
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/source"
 	"github.com/lwaftr/lw4o6/plugin"
@@ -110,7 +109,7 @@ func want(prefix string) server.Want {
 // check requires that a softwire is that of the prefix, and programmed.
 func check(t *testing.T, r *router, w server.Want, s softwire.Softwire) {
 	t.Helper()
-	b4, err := s46.TunnelAddress(w.Prefix, s.IPv4, s.PortSet)
+	b4, err := softwire.TunnelAddress(w.Prefix, s.IPv4, s.PortSet)
 	if err != nil || s.B4 != b4 {
 		t.Errorf("%s: the tunnel address should be %s (%v)", s, b4, err)
 	}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lwaftr/lw4o6/coredhcp-plugin/s46"
 	"github.com/lwaftr/lw4o6/integration/kea"
 	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/integration/probe"
@@ -45,7 +44,7 @@ func (c *carrier) bound(ctx context.Context, number int, psid uint16) (softwire.
 	set, err := portset.Of(0, 6, psid)
 	must(c.T, err)
 	s := softwire.Softwire{IPv4: netip.MustParseAddr("192.0.2.77"), PortSet: set, BR: scene.BR}
-	s.B4, err = s46.TunnelAddress(sub.Prefix, s.IPv4, set)
+	s.B4, err = softwire.TunnelAddress(sub.Prefix, s.IPv4, set)
 	must(c.T, err)
 	key := api.FromKey(s.Key())
 	held, err := c.scene.Holds(ctx, number)

@@ -129,7 +129,7 @@ func (k known) softwire() (w softwire.Softwire, ok bool, err error) {
 	if w.PortSet, err = params.PortSet(); err != nil {
 		return w, false, err
 	}
-	w.B4, err = s46.TunnelAddress(prefix, w.IPv4, w.PortSet)
+	w.B4, err = softwire.TunnelAddress(prefix, w.IPv4, w.PortSet)
 	return w, err == nil, err
 }
 

@@ -225,7 +225,7 @@ func (c *dhcpClient) reply(m *dhcpv6.Message) {
 	}
 	c.take(m, ia, prefix)
 	c.phase, c.sent = bound, nil
-	h, err := softwire(m, prefix)
+	h, err := provisioned(m, prefix)
 	if h.Err = err; c.holding.Held && !h.Held {
 		c.fleet.counts.Lost++
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/insomniacslk/dhcp/iana"
 
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/s46"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 // statusError is a status code other than success.
@@ -46,9 +47,9 @@ func statusOf(ia *dhcpv6.OptIAPD) *dhcpv6.OptStatusCode {
 	return ia.Options.Status()
 }
 
-// softwire is what a lwB4 holds by a Reply that delegates a prefix: maybe the
+// provisioned is what a lwB4 holds by a Reply that delegates a prefix: maybe the
 // prefix alone, and why.
-func softwire(m *dhcpv6.Message, delegated *dhcpv6.OptIAPrefix) (Holding, error) {
+func provisioned(m *dhcpv6.Message, delegated *dhcpv6.OptIAPrefix) (Holding, error) {
 	bits, _ := delegated.Prefix.Mask.Size()
 	h := Holding{Prefix: netip.PrefixFrom(netip.AddrFrom16([16]byte(delegated.Prefix.IP.To16())), bits)}
 	containers := m.Options.Get(dhcpv6.OptionS46ContLW)
@@ -66,7 +67,7 @@ func softwire(m *dhcpv6.Message, delegated *dhcpv6.OptIAPrefix) (Holding, error)
 	if err != nil {
 		return h, err
 	}
-	tunnel, err := s46.TunnelAddress(h.Prefix, lw.Bind.IPv4, set)
+	tunnel, err := softwire.TunnelAddress(h.Prefix, lw.Bind.IPv4, set)
 	if err != nil {
 		return h, err
 	}

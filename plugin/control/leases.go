@@ -23,7 +23,7 @@ func leaseRequest(r *http.Request) (lease.Request, error) {
 		return lease.Request{}, err
 	}
 	q := lease.Request{
-		Subscriber: in.Subscriber, B4: in.B4, Mechanism: pool.Mechanism(in.Mechanism), Number: in.Number,
+		Subscriber: in.Subscriber, B4: in.B4, Prefix: in.Prefix, Mechanism: pool.Mechanism(in.Mechanism), Number: in.Number,
 		Pool: in.Pool, Ports: in.Ports, Lifetime: time.Duration(in.Lifetime) * time.Second,
 	}
 	var err error

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/pool"
@@ -41,7 +42,7 @@ type Grant struct {
 // to be had, and extends it. The error wraps ErrExhausted, ErrQuota,
 // ErrMechanism (also as *HeldError), ErrPool or ErrInvalid.
 func (b *Book) Acquire(q Request, now time.Time) (Grant, error) {
-	if !q.B4.IsValid() {
+	if !q.B4.IsValid() && !q.Prefix.IsValid() {
 		return Grant{}, fmt.Errorf("%w: no lwB4 address", ErrInvalid)
 	}
 	b.mu.Lock()
@@ -112,8 +113,13 @@ func (b *Book) decide(q *Request, now time.Time) (pick, []Lease, error) {
 func (q *Request) complete() error {
 	if !q.Subscriber.IsValid() {
 		q.Subscriber = q.B4
+		if q.Prefix.IsValid() {
+			q.Subscriber = q.Prefix.Addr()
+		}
 	}
 	switch {
+	case q.Prefix.IsValid() && !q.Prefix.Addr().Is6():
+		return fmt.Errorf("%w: %s is not an IPv6 prefix", ErrInvalid, q.Prefix)
 	case !q.Subscriber.Is6() || q.Subscriber.Is4In6() || q.Subscriber.Zone() != "":
 		return fmt.Errorf("%w: subscriber %s is not an IPv6 address", ErrInvalid, q.Subscriber)
 	case q.Lifetime < 0:
@@ -125,6 +131,16 @@ func (q *Request) complete() error {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil
+}
+
+// b4 is the lwB4's tunnel address for a port set.
+func (q *Request) b4(ipv4 netip.Addr, set portset.PortSet) netip.Addr {
+	if !q.Prefix.IsValid() {
+		return q.B4
+	}
+	// The prefix was looked at by complete.
+	a, _ := softwire.TunnelAddress(q.Prefix, ipv4, set)
+	return a
 }
 
 // held returns the lease that the subscriber has by the request's number, 0 if
@@ -153,7 +169,7 @@ func (b *Book) again(r ref, q Request, now time.Time) (Grant, error) {
 	at := b.records.at(r)
 	before := b.lease(at)
 	after := before
-	after.Softwire.B4, after.Softwire.BR = q.B4, b.pools[at.pool].def.BR
+	after.Softwire.B4, after.Softwire.BR = q.b4(before.Softwire.IPv4, before.Softwire.PortSet), b.pools[at.pool].def.BR
 	if q.Attributes != "" {
 		after.Attributes = q.Attributes
 	}
@@ -195,8 +211,9 @@ func (b *Book) bind(p pick, q Request, now time.Time) (Grant, error) {
 func (p pick) lent(q Request, now time.Time) Lease {
 	// PSIDs of picks are those of the pool.
 	set, _ := portset.New(p.st.params, p.psid)
+	ipv4 := addr4(p.ip)
 	l := Lease{
-		Softwire:   softwire.Softwire{IPv4: addr4(p.ip), PortSet: set, B4: q.B4, BR: p.st.def.BR},
+		Softwire:   softwire.Softwire{IPv4: ipv4, PortSet: set, B4: q.b4(ipv4, set), BR: p.st.def.BR},
 		Subscriber: p.st.def.Subscriber(q.Subscriber),
 		Number:     q.Number,
 		Pool:       p.st.def.Name,

@@ -77,10 +77,13 @@ func (l Lease) Expired(now time.Time) bool { return !l.Expires.IsZero() && !l.Ex
 
 // Request asks for a lease.
 type Request struct {
-	// Subscriber is any address of the subscriber; B4 if unset.
+	// Subscriber is any address of the subscriber; B4 or that of Prefix if unset.
 	Subscriber netip.Addr
-	// B4 is the lwB4's tunnel address. Offer, Reserve and Move do not need it.
+	// B4 is the lwB4's tunnel address. With Prefix it is the one that a lwB4 makes
+	// there for the port set that it gets (RFC 7596 section 5.1), and B4 does not
+	// count. Offer, Reserve and Move need neither.
 	B4        netip.Addr
+	Prefix    netip.Prefix
 	Mechanism pool.Mechanism
 	// Number is which of the subscriber's leases this is, from 0, below the
 	// pool's quota. Asking again with the same number gets the same lease.

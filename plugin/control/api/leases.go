@@ -68,9 +68,11 @@ type Lease struct {
 
 // LeaseRequest asks for a lease.
 type LeaseRequest struct {
-	// B4 is the lwB4's tunnel address.
-	B4 netip.Addr `json:"binding-ipv6info"`
-	// Subscriber is any address of the subscriber; B4 if absent.
+	// B4 is the lwB4's tunnel address. With Prefix it is the one that a lwB4 makes
+	// there for the port set that it gets (RFC 7596 section 5.1).
+	B4     netip.Addr   `json:"binding-ipv6info"`
+	Prefix netip.Prefix `json:"prefix,omitzero"`
+	// Subscriber is any address of the subscriber; B4 or that of Prefix if absent.
 	Subscriber netip.Addr `json:"subscriber,omitzero"`
 	Mechanism  string     `json:"mechanism"`
 	// Number is which of the subscriber's leases this is, from 0.

@@ -13,6 +13,7 @@ import (
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/provision"
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/tunnel"
 	"github.com/lwaftr/lw4o6/plugin/portset"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 // The reasons for which a lease offers no softwire.
@@ -106,7 +107,7 @@ func (l Lease) bound() ([]provision.Offer, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %s, delegated is %s", ErrBindPrefix, bind.Prefix, l.Prefix)
 	}
-	b4, err := s46.TunnelAddress(subnet, bind.IPv4, set)
+	b4, err := softwire.TunnelAddress(subnet, bind.IPv4, set)
 	if err != nil {
 		return nil, err
 	}
