@@ -94,7 +94,7 @@ docs-test: ## Follow the pages of docs/: run their commands, in order, in fresh 
 	@$(NEED) $(NEED_GO) $(NEED_DOCS)
 	go test -count=1 -v $(TEST_EXEC) -run 'TestPlay|TestPrograms|TestConfigurationPage' ./integration/docs
 
-chaos: ## Kill the leases' keeper and fail its disk in RUNS random runs; kill routers and DHCPv6 servers among 10,000 lwB4s; kill VPP.
+chaos: ## Kill the leases' keeper and fail its disk in RUNS random runs; kill routers and DHCPv6 servers among thousands of lwB4s; kill VPP.
 	@$(NEED) $(NEED_GO)
 	@go build -o $(BUILD)/chaos ./integration/chaos
 	@$(BUILD)/chaos -runs $(RUNS)
