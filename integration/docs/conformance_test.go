@@ -25,7 +25,7 @@ var (
 // and every row that says that a demand is met names one.
 func TestConformance(t *testing.T) {
 	tests := make(map[string]bool)
-	for _, folder := range []string{"pcp/pcpmsg", "pcp/client", "pcp/udp", "pcp", "plugin", "plugin/pool", "plugin/lease", "plugin/provision", "plugin/forwarder", "integration/e2e", "bgp", "bgp/speaker", "integration/bgp", "coredhcp-plugin/s46", "coredhcp-plugin/delegation", "coredhcp-plugin/server", "coredhcp-plugin/source", "coredhcp-plugin/listen"} {
+	for _, folder := range []string{"pcp/pcpmsg", "pcp/client", "pcp/udp", "pcp", "plugin", "plugin/pool", "plugin/softwire", "plugin/lease", "plugin/provision", "plugin/forwarder", "integration/e2e", "bgp", "bgp/speaker", "integration/bgp", "coredhcp-plugin/s46", "coredhcp-plugin/delegation", "coredhcp-plugin/server", "coredhcp-plugin/source", "coredhcp-plugin/listen"} {
 		pkg := path.Base(folder)
 		files, err := filepath.Glob(filepath.Join("..", "..", folder, "*_test.go"))
 		if err != nil {

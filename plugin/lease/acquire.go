@@ -196,6 +196,9 @@ func (b *Book) bind(p pick, q Request, now time.Time) (Grant, error) {
 	if err := g.Lease.Softwire.Validate(); err != nil {
 		return Grant{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	if whole := g.Lease.Subscriber; whole.Bits() < q.Prefix.Bits() {
+		return Grant{}, fmt.Errorf("%w: pool %q takes all of %s for one subscriber, and %s is not", ErrInvalid, g.Lease.Pool, whole, q.Prefix)
+	}
 	if p.r == 0 {
 		b.insert(b.pack(g.Lease, p.st.number))
 		return g, nil

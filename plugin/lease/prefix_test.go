@@ -40,8 +40,10 @@ func TestPrefix(t *testing.T) {
 	if now := has(moved, Changed); now.Key() != lease.Key() {
 		t.Errorf("the port set changed with the tunnel address: %s, it was %s", now.Key(), lease.Key())
 	}
-	bad := Request{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Subscriber: b4(1), Mechanism: pool.DHCPv6}
-	if _, err := b.Acquire(bad, start); !errors.Is(err, ErrInvalid) {
-		t.Errorf("an IPv4 prefix: %v", err)
+	for _, prefix := range []string{"192.0.2.0/24", "2001:db8:0:300::/64"} {
+		bad := Request{Prefix: netip.MustParsePrefix(prefix), Subscriber: b4(3), Mechanism: pool.DHCPv6}
+		if g, err := b.Acquire(bad, start); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %+v, %v", prefix, g, err)
+		}
 	}
 }
