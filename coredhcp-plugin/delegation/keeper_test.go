@@ -85,6 +85,11 @@ func TestExpiry(t *testing.T) {
 		if _, err := r.grant(from("y")); !errors.Is(err, ErrExhausted) {
 			t.Errorf("while its softwire is there: %v", err)
 		}
+		wish := from("y")
+		wish.Want = d.Prefix
+		if _, err := r.grant(wish); !errors.Is(err, ErrExhausted) {
+			t.Errorf("wished for while its softwire is there: %v", err)
+		}
 		if s := r.Stats(); s.Owing != 1 || s.Expired != 1 {
 			t.Errorf("%+v", s)
 		}

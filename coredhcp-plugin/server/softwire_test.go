@@ -58,6 +58,27 @@ func TestSlowSource(t *testing.T) {
 	}
 }
 
+// TestMaybeGranted: a softwire that was asked for and not had in time is given back
+// with its prefix, since its source may have granted it.
+func TestMaybeGranted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testConfig(testPool())
+		s := newScene(t, c)
+		s.source.set(nil, true)
+		prefix := delegated(s.request(clientID), 1)
+		s = s.restart(c)
+		s.source.set(nil, false)
+		if _, err := s.source.grant(Want{Prefix: prefix, Lifetime: time.Hour}, true); err != nil {
+			t.Fatal(err)
+		}
+		s.must(ask{kind: dhcpv6.MessageTypeRelease, to: serverID, ias: [][]string{{prefix.String()}}})
+		synctest.Wait()
+		if got := s.source.releases(); len(got) != 1 || got[0] != prefix {
+			t.Errorf("given back: %v", got)
+		}
+	})
+}
+
 // TestRenewWithoutSource: a client that has a softwire is told it for as long as its
 // source has promised, whether the source answers or not, also after a restart. After
 // that it has its prefix.
