@@ -109,10 +109,6 @@ func (p *PCP) Acquire(ctx context.Context, q lease.Request) (lease.Lease, error)
 	if err != nil {
 		return lease.Lease{}, err
 	}
-	if g.Lease.Key() != q.Want {
-		// The tunnel address is that of another port set: the caller asks again.
-		return g.Lease, nil
-	}
 	want := p.want(g.Beyond)
 	granted, err := p.mapper.Request(ctx, want)
 	if err != nil {
