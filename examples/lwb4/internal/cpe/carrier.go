@@ -19,6 +19,7 @@ type carrierClient struct {
 	// telling ends when nobody listens to offers any more.
 	telling context.Context
 	stop    context.CancelFunc
+	end     context.CancelFunc // of the client; nil before it began
 	group   errgroup.Group
 }
 
@@ -51,8 +52,10 @@ func (c *cpe) startCarrier(ctx context.Context) {
 		return
 	}
 	k := c.carrier
+	running, end := context.WithCancel(ctx)
+	k.end = end
 	k.group.Go(func() error {
-		if err := k.client.Run(ctx); err != nil {
+		if err := k.client.Run(running); err != nil {
 			c.fatal <- err
 		}
 		return nil
@@ -67,5 +70,8 @@ func (c *cpe) closeCarrier() error {
 		return nil
 	}
 	k.stop()
+	if k.end != nil {
+		k.end()
+	}
 	return errors.Join(k.group.Wait(), k.client.Close())
 }

@@ -20,7 +20,8 @@ import (
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/settings"
 )
 
-// cpe is a CPE while it runs. One goroutine has all of it, that of Run.
+// cpe is a CPE while it runs. One goroutine has all of it, that of Run: what others
+// find out comes to it by channels.
 type cpe struct {
 	config  settings.Config
 	log     logrus.FieldLogger
@@ -28,7 +29,7 @@ type cpe struct {
 	machine provision.Machine
 	events  chan provision.Event
 	unbound chan struct{}
-	fatal   chan error // what nothing here can mend
+	fatal   chan error // what nothing here can mend; has room for one of each server
 
 	carrier  *carrierClient // nil without DHCPv6
 	lan      *lan           // nil without PCP for the LAN
@@ -55,12 +56,7 @@ func Run(ctx context.Context, c settings.Config, log logrus.FieldLogger) error {
 	if err != nil {
 		return err
 	}
-	cpe := &cpe{
-		config: c, log: log, memory: state,
-		machine: provision.New(c.Rules()),
-		events:  make(chan provision.Event), unbound: make(chan struct{}, 1), fatal: make(chan error, 1),
-		gauge: portsets.Gauge{MoreAt: float64(c.PCP.MoreAt) / 100, Idle: c.PCP.IdleAfter},
-	}
+	cpe := newCPE(c, log, state)
 	var undo undoing
 	err = cpe.setUp(&undo)
 	if err == nil {
@@ -72,6 +68,15 @@ func Run(ctx context.Context, c settings.Config, log logrus.FieldLogger) error {
 	cpe.closeStatus()
 	cpe.closeLAN()
 	return errors.Join(err, cpe.disconnect(), cpe.closeCarrier(), undo.all())
+}
+
+func newCPE(c settings.Config, log logrus.FieldLogger, state *memory.Memory) *cpe {
+	return &cpe{
+		config: c, log: log, memory: state,
+		machine: provision.New(c.Rules()),
+		events:  make(chan provision.Event), unbound: make(chan struct{}, 1), fatal: make(chan error, 2),
+		gauge: portsets.Gauge{MoreAt: float64(c.PCP.MoreAt) / 100, Idle: c.PCP.IdleAfter},
+	}
 }
 
 // setUp makes what is there with and without a softwire, and notes how to take it

@@ -26,7 +26,7 @@ func (c *cpe) openLAN() error {
 	if !c.config.LAN.PCP.Enabled {
 		return nil
 	}
-	socket, err := lanpcp.Listen(c.config.LAN.Interface, c.config.LAN.Prefix)
+	socket, err := lanpcp.Listen(c.config.LAN.Interface, c.config.LAN.Prefix, c.log)
 	if err != nil {
 		return err
 	}

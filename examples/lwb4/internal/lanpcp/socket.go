@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"golang.org/x/time/rate"
 
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
@@ -16,6 +17,7 @@ import (
 // Socket is where hosts ask.
 type Socket struct {
 	conn *net.UDPConn
+	log  logrus.FieldLogger
 	// Requests are those that are to be answered, for whoever has the Table.
 	Requests chan Request
 	limits   limits
@@ -29,7 +31,7 @@ type Request struct {
 
 // Listen opens a socket on the CPE's address in the LAN, in the network namespace of
 // the calling thread.
-func Listen(iface string, lan netip.Prefix) (*Socket, error) {
+func Listen(iface string, lan netip.Prefix, log logrus.FieldLogger) (*Socket, error) {
 	address, err := gateway(iface, lan)
 	if err != nil {
 		return nil, err
@@ -38,7 +40,7 @@ func Listen(iface string, lan netip.Prefix) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("PCP for the LAN: %w", err)
 	}
-	return &Socket{conn: conn, Requests: make(chan Request), limits: newLimits()}, nil
+	return &Socket{conn: conn, log: log, Requests: make(chan Request), limits: newLimits()}, nil
 }
 
 // gateway is the address of an interface in a prefix.
@@ -60,8 +62,11 @@ func gateway(iface string, lan netip.Prefix) (netip.Addr, error) {
 }
 
 // Run reads requests until ctx ends, and then closes the socket and returns nil. What
-// a host asks too often is dropped (RFC 6887 section 8.2).
+// a host asks too often is dropped (RFC 6887 section 8.2), which is logged from time to
+// time.
 func (s *Socket) Run(ctx context.Context) error {
+	var complained time.Time
+	dropped := 0
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	defer s.conn.Close()
@@ -75,7 +80,11 @@ func (s *Socket) Run(ctx context.Context) error {
 			return fmt.Errorf("PCP for the LAN: %w", err)
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		if !s.limits.allow(time.Now(), from.Addr()) {
+		if now := time.Now(); !s.limits.allow(now, from.Addr()) {
+			if dropped++; now.Sub(complained) >= complainInterval {
+				s.log.WithFields(logrus.Fields{"host": from.Addr().String(), "dropped": dropped}).Warn("a host asks by PCP too often")
+				complained, dropped = now, 0
+			}
 			continue
 		}
 		select {
@@ -85,6 +94,9 @@ func (s *Socket) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// complainInterval is the least time between two complaints about hosts.
+const complainInterval = time.Minute
 
 // Send sends a message to a host.
 func (s *Socket) Send(to netip.AddrPort, payload []byte) error {
