@@ -181,8 +181,8 @@ func TestMalice(t *testing.T) {
 	for i, a := range all {
 		s := after[i+1]
 		t.Logf("%s: %d speakers, %d sessions; last error: %s", a.name, s.Starts, s.Sessions, s.Error)
-		if a.falls != (s.Starts > 1) && a.times == 1 {
-			t.Errorf("%s: %d speakers were started, so GoBGP is not what it was", a.name, s.Starts)
+		if a.falls && s.Starts == 1 {
+			t.Errorf("%s: the speaker has survived it", a.name)
 		}
 		if s.Starts > 1 && !strings.Contains(log, "peer="+s.Name) {
 			t.Errorf("%s: the log does not name the peer", a.name)
