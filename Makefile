@@ -55,7 +55,7 @@ build: ## Build the lwAFTR, the example CPE and the DHCPv6 server: build/lwaftr,
 
 deb: ## Make a Debian package of the commands: build/lw4o6_*.deb; VERSION=1.2 names it.
 	@$(NEED) $(NEED_GO) dpkg-deb=dpkg
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BUILD)/deb/ ./examples/lwaftr ./examples/lwb4
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BUILD)/deb/ ./examples/lwaftr ./examples/lwb4 ./examples/coredhcp
 	@examples/debian/build $(BUILD)/deb $(BUILD) $(VERSION)
 
 deb-test: deb ## Take the package through its life in a fresh Debian, under systemd.
