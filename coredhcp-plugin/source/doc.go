@@ -3,6 +3,6 @@
 // that speaks no more than PCP.
 //
 // Each is a server.Softwires. The subscriber is the delegated prefix; its tunnel
-// address follows from that and the port set (RFC 7596 section 5.1), so whoever
-// chooses the port set is asked first, and then for exactly that.
+// address follows from that and the port set (RFC 7596 section 5.1), so it is whoever
+// chooses the port set that makes it.
 package source
