@@ -54,19 +54,18 @@ func testBindingIsLost(t *testing.T, o scene.Options) {
 		t.Fatalf("holds %v", before)
 	}
 	lost := api.FromKey(before[0].Key())
-	_, err = s.Router().Remove(ctx, api.RemoveRequest{Key: lost})
-	must(t, err)
-	// What it had is for somebody else from now on.
+	other := api.LeaseRequest{B4: netip.MustParseAddr("2001:db8:9::1"), Mechanism: "pcp", Pool: "shared", Want: &lost}
+	// What it had is for somebody else from now on. That is to be had after the
+	// hold-down, and the CPE may be back before.
 	for {
-		_, err = s.Router().Reserve(ctx, api.LeaseRequest{
-			B4: netip.MustParseAddr("2001:db8:9::1"), Mechanism: "pcp", Pool: "shared", Want: &lost,
-		})
-		if err == nil {
+		_, removed := s.Router().Remove(ctx, api.RemoveRequest{Key: lost})
+		if _, err = s.Router().Reserve(ctx, other); err == nil {
 			break
 		}
 		if ctx.Err() != nil {
-			t.Fatal(err)
+			t.Fatal(removed, err)
 		}
+		time.Sleep(100 * time.Millisecond)
 	}
 	took := reaches(ctx, t, s.Hosts[0], s.Echo())
 	after, err := s.Holds(ctx, 1)
