@@ -18,8 +18,8 @@ import (
 
 // dhcp measures how many clients per second get a prefix and a softwire by
 // DHCPv6, four messages each, while less than one exchange in a hundred fails.
-// All that they are told is durable: in a coredhcp server and in a lwAFTR beside
-// it. The peers are a Kea that tells every client of the same softwire and writes
+// All that they are told is durable: in a lwAFTR, or in a coredhcp server and in a
+// lwAFTR beside it. The peers are a Kea that tells every client of the same softwire and writes
 // its leases to a file, and a coredhcp that delegates prefixes alone, and keeps
 // them in memory.
 func (s scale) dhcp(context.Context) ([]spec, func() error, error) {
@@ -36,10 +36,9 @@ func (s scale) dhcp(context.Context) ([]spec, func() error, error) {
 	if err := errors.Join(missing...); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
 	}
-	ours := s.exchanges(ourDHCP(binaries))
 	return []spec{
-		{name: "dhcp-exchanges", unit: "exchanges/s", ours: ours, peer: "Kea, memfile on disk", theirs: s.exchanges(keaDHCP)},
-		{name: "dhcp-exchanges-coredhcp", unit: "exchanges/s", ours: ours, peer: "coredhcp, prefix in memory", theirs: s.exchanges(plainDHCP(binaries))},
+		{name: "dhcp-exchanges", unit: "exchanges/s", ours: s.exchanges(lwaftrDHCP(binaries)), peer: "Kea, memfile on disk", theirs: s.exchanges(keaDHCP)},
+		{name: "dhcp-exchanges-coredhcp", unit: "exchanges/s", ours: s.exchanges(pluginDHCP(binaries)), peer: "coredhcp, prefix in memory", theirs: s.exchanges(plainDHCP(binaries))},
 	}, nil, nil
 }
 
@@ -146,20 +145,37 @@ func plainDHCP(binaries scene.Binaries) dhcpServer {
 	}
 }
 
-// ourDHCP is coredhcp with our plugin, beside a lwAFTR.
-func ourDHCP(binaries scene.Binaries) dhcpServer {
-	return func(node *netlab.Namespace, folder string) error {
-		in := func(name string) string { return filepath.Join(folder, name) }
-		router := fmt.Sprintf(`
+// lwaftrConfig is that of a lwAFTR which lends by DHCPv6.
+func lwaftrConfig(folder string) string {
+	return fmt.Sprintf(`
 pools:
   - {name: shared, prefixes: [10.0.0.0/14], psid-len: 6, br-ipv6-addr: "%s", mechanisms: [dhcpv6]}
 store: {path: %s}
 dataplane: {forwarder: {ipv4-address: 203.0.113.2}}
 control: {socket: %s}
-`, brAddress, in("leases.db"), in("control.sock"))
+`, brAddress, filepath.Join(folder, "leases.db"), filepath.Join(folder, "control.sock"))
+}
+
+// lwaftrDHCP is the server in the lwAFTR.
+func lwaftrDHCP(binaries scene.Binaries) dhcpServer {
+	return func(node *netlab.Namespace, folder string) error {
+		path := filepath.Join(folder, "lwaftr.yaml")
+		dhcp := fmt.Sprintf("dhcpv6:\n  enabled: true\n  listen: [{interface: %s}]\n  client-rate: 0\n  pools: [{name: all, prefixes: [\"%s\"]}]\n", dhcpDevice, dhcpPrefixes)
+		if err := write(path, lwaftrConfig(folder)+dhcp); err != nil {
+			return err
+		}
+		_, err := node.Start(binaries.Lwaftr, "run", "-c", path)
+		return err
+	}
+}
+
+// pluginDHCP is coredhcp with our plugin, beside a lwAFTR.
+func pluginDHCP(binaries scene.Binaries) dhcpServer {
+	return func(node *netlab.Namespace, folder string) error {
+		in := func(name string) string { return filepath.Join(folder, name) }
 		plugin := fmt.Sprintf("store: %s\nrouter: {socket: %s}\ndhcpv6:\n  client-rate: 0\n  pools: [{name: all, prefixes: [\"%s\"]}]\n",
 			in("delegations.db"), in("control.sock"), dhcpPrefixes)
-		if err := errors.Join(write(in("lwaftr.yaml"), router), write(in("lw4o6.yaml"), plugin)); err != nil {
+		if err := errors.Join(write(in("lwaftr.yaml"), lwaftrConfig(folder)), write(in("lw4o6.yaml"), plugin)); err != nil {
 			return err
 		}
 		if _, err := node.Start(binaries.Lwaftr, "run", "-c", in("lwaftr.yaml")); err != nil {
