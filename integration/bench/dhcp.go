@@ -59,9 +59,6 @@ func (s scale) exchanges(server dhcpServer) measure {
 		if err != nil {
 			return 0, err
 		}
-		if folder, err = filepath.Abs(folder); err != nil {
-			return 0, err
-		}
 		lab := netlab.New()
 		defer func() { err = errors.Join(err, lab.Close(), os.RemoveAll(folder)) }()
 		clients, err := dhcpNodes(ctx, lab, server, folder)

@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"syscall"
 	"time"
@@ -119,6 +120,10 @@ func run(ctx context.Context, args []string, s scale, benches func(scale) []benc
 	}
 	if *repeat < 1 {
 		return errors.New("-repeat: at least 1")
+	}
+	// What the figures start runs elsewhere.
+	if s.binaries, err = filepath.Abs(s.binaries); err != nil {
+		return err
 	}
 	s.say = func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 	h := harness{repeat: *repeat, match: match, out: out}

@@ -68,13 +68,14 @@ func ClientTLS(ca, cert, key string) (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: authority, Certificates: []tls.Certificate{certificate}}, nil
 }
 
-// idleConns is how many connections wait for the next call at most: a provisioning
-// system makes many at once.
-const idleConns = 64
+// maxConns is how many calls go on at the same time; others wait for them. Each
+// keeps its connection for the next: making one costs more than a call.
+const maxConns = 64
 
 func transport() *http.Transport {
 	return &http.Transport{
-		DisableCompression: true, MaxIdleConns: idleConns, MaxIdleConnsPerHost: idleConns, IdleConnTimeout: 10 * time.Second,
+		DisableCompression: true, MaxConnsPerHost: maxConns, MaxIdleConns: maxConns, MaxIdleConnsPerHost: maxConns,
+		IdleConnTimeout: 10 * time.Second,
 	}
 }
 
