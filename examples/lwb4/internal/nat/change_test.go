@@ -163,6 +163,24 @@ func TestWithoutPortsHostsAreTold(t *testing.T) {
 	}
 }
 
+// TestNoneIsLostForWantOfAPort: each connection to one destination either finds a
+// port or is refused, although the kernel does not look at all ports.
+func TestNoneIsLostForWantOfAPort(t *testing.T) {
+	h := newHome(t)
+	s := set(t, 0, 6, 9)
+	h.install(t, h.config(s))
+	const tried = 1100
+	var out [][]byte
+	for port := uint16(5000); port < 5000+tried; port++ {
+		out = append(out, ipv4(unix.IPPROTO_UDP, hostAddr, udp(port)))
+	}
+	raw(t, h.host, out...)
+	left, refused := len(h.packets(t)), h.counts(t).Exhausted
+	if left+int(refused) != tried || refused == 0 || left < s.Count()*9/10 {
+		t.Errorf("of %d packets to one destination %d left through %d ports, and %d were refused", tried, left, s.Count(), refused)
+	}
+}
+
 // TestExhaustionIsAnswered: the connection to one destination that there is no
 // port for is refused at once; others go on.
 func TestExhaustionIsAnswered(t *testing.T) {

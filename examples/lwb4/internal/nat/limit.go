@@ -91,6 +91,21 @@ func watchDestinations(conn *nftables.Conn, table *nftables.Table, open assign.P
 	}, nil)
 }
 
+// looked is how many ports the kernel looks at in a row for a free one. It does so in
+// four places at most, in ever shorter rows (nf_nat_l4proto_unique_tuple in Linux's
+// net/netfilter/nf_nat_core.c).
+const looked = 128
+
+// toOne is how many connections of so many ports go to one destination: so many that
+// the kernel surely finds a port for the last one, too. One that it finds none for is
+// lost without a word.
+func toOne(ports int) int {
+	if ports <= looked {
+		return ports
+	}
+	return ports - ports/16
+}
+
 // beyond matches the beginning of a connection of a protocol for which there is no
 // port: a port serves one connection to each destination, address and port.
 func beyond(protocol uint8, open assign.Ports) []expr.Any {
@@ -103,7 +118,7 @@ func beyond(protocol uint8, open assign.Ports) []expr.Any {
 			&expr.Payload{DestRegister: regMatch + 2, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
 			&expr.Dynset{
 				SrcRegKey: regMatch, SetName: limitName(open), Operation: uint32(unix.NFT_DYNSET_OP_ADD),
-				Exprs: []expr.Any{&expr.Connlimit{Count: uint32(open.Count()), Flags: expr.NFT_CONNLIMIT_F_INV}},
+				Exprs: []expr.Any{&expr.Connlimit{Count: uint32(toOne(open.Count())), Flags: expr.NFT_CONNLIMIT_F_INV}},
 			},
 		},
 		count(counterExhausted),
