@@ -91,19 +91,18 @@ func watchDestinations(conn *nftables.Conn, table *nftables.Table, open assign.P
 	}, nil)
 }
 
-// looked is how many ports the kernel looks at in a row for a free one. It does so in
-// four places at most, in ever shorter rows (nf_nat_l4proto_unique_tuple in Linux's
-// net/netfilter/nf_nat_core.c).
+// looked is how many ports the kernel looks at in a row for a free one
+// (nf_nat_l4proto_unique_tuple in Linux's net/netfilter/nf_nat_core.c).
 const looked = 128
 
 // toOne is how many connections of so many ports go to one destination: so many that
-// the kernel surely finds a port for the last one, too. One that it finds none for is
-// lost without a word.
+// the kernel finds a port for the last one, too, although ports that are in use stand
+// in rows. One that it finds none for is lost without a word.
 func toOne(ports int) int {
 	if ports <= looked {
 		return ports
 	}
-	return ports - ports/16
+	return ports / 4 * 3
 }
 
 // beyond matches the beginning of a connection of a protocol for which there is no
