@@ -181,8 +181,13 @@ func TestRestart(t *testing.T) {
 		l.start(20)
 		l.ends(both)
 		l.stop()
+		l.told()
+		hold := make(chan struct{})
+		l.dp.OnCall = waitFor(hold)
 		l.start(30) // ten are new
-		l.told("unknown", both)
+		l.told("unknown")
+		close(hold)
+		l.told(both)
 		if !l.out.preserved || l.gate.Stats().Pools[0].Withdrawals != 0 {
 			t.Error("new softwires are taken for lost ones")
 		}
