@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -25,10 +26,11 @@ import (
 // connections are many that are open at the same time.
 type connections struct {
 	*testing.T
-	scene   *scene.Scene
-	open    []net.Listener
-	conns   chan net.Conn
-	refused atomic.Int64
+	scene     *scene.Scene
+	open      []net.Listener
+	accepting sync.WaitGroup // who takes connections from them
+	conns     chan net.Conn
+	refused   atomic.Int64
 }
 
 func newConnections(t *testing.T, s *scene.Scene) *connections {
@@ -37,6 +39,7 @@ func newConnections(t *testing.T, s *scene.Scene) *connections {
 		for _, l := range c.open {
 			l.Close()
 		}
+		c.accepting.Wait()
 		close(c.conns)
 		for conn := range c.conns {
 			conn.Close()
@@ -52,7 +55,7 @@ func (c *connections) listen(port uint16) netip.AddrPort {
 	l, err := probe.Listen(c.scene.Internet, at.String())
 	must(c.T, err)
 	c.open = append(c.open, l)
-	go func() {
+	c.accepting.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
@@ -60,7 +63,7 @@ func (c *connections) listen(port uint16) netip.AddrPort {
 			}
 			c.conns <- conn
 		}
-	}()
+	})
 	return at
 }
 

@@ -30,7 +30,8 @@ func readByTshark(t *testing.T, frames []netlab.Frame) {
 	counts := map[string]int{}
 	for line := range strings.Lines(string(out)) {
 		remark, message, _ := strings.Cut(strings.TrimSpace(line), ";")
-		if remark != "" {
+		// That is about the number of a client's port, which is a matter of chance.
+		if remark != "" && !strings.HasPrefix(remark, "Possible traceroute") {
 			t.Errorf("tshark remarks: %s", line)
 		}
 		counts[message]++
