@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,10 +22,7 @@ import (
 // its leases to a file, and a coredhcp that delegates prefixes alone, and keeps
 // them in memory.
 func (s scale) dhcp(context.Context) ([]spec, func() error, error) {
-	missing := []error{netlab.Available(), kea.Available()}
-	if _, err := exec.LookPath(perfdhcp); err != nil {
-		missing = append(missing, errors.New("needs "+perfdhcp+", of the package kea-admin"))
-	}
+	missing := []error{netlab.Available(), netlab.Installed(kea.Program, kea.Package), netlab.Installed(perfdhcp, "kea-admin")}
 	binaries := scene.In(s.binaries)
 	for _, b := range []string{binaries.Lwaftr, binaries.Coredhcp} {
 		if _, err := os.Stat(b); err != nil {

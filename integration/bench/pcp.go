@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"time"
 
 	"github.com/lwaftr/lw4o6/integration/lwb4sim"
@@ -20,8 +19,7 @@ import (
 func (s scale) pcp(ctx context.Context) ([]spec, func() error, error) {
 	lwaftr := scene.In(s.binaries).Lwaftr
 	_, missing := os.Stat(lwaftr)
-	miniupnpd, err := exec.LookPath("miniupnpd")
-	if err := errors.Join(netlab.Available(), missing, err); err != nil {
+	if err := errors.Join(netlab.Available(), missing, netlab.Installed(miniupnpd, miniupnpdPackage)); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
 	}
 	folder, err := os.MkdirTemp(s.binaries, "pcp-")
@@ -37,7 +35,7 @@ func (s scale) pcp(ctx context.Context) ([]spec, func() error, error) {
 	if err := errors.Join(
 		limit.open(lab, lwb4sim.Population{Count: s.pcpClients, Ports: pcpmsg.AllPorts}, echo.startEcho),
 		theirs.open(lab, lwb4sim.Population{Count: s.pcpPeers, Protocol: protoTCP},
-			func() error { return peer.startMiniupnpd(ctx, lab, miniupnpd, folder) }),
+			func() error { return peer.startMiniupnpd(ctx, lab, folder) }),
 		ours.open(lab, lwb4sim.Population{Count: s.pcpClients, Ports: pcpmsg.AllPorts},
 			func() error { return own.startLwaftr(ctx, lwaftr, folder) }),
 	); err != nil {
@@ -45,14 +43,13 @@ func (s scale) pcp(ctx context.Context) ([]spec, func() error, error) {
 	}
 	perSecond := func(f lwb4sim.Figures) float64 { return f.PerSecond() }
 	p99 := func(f lwb4sim.Figures) float64 { return f.P99.Seconds() * 1000 }
-	const name = "miniupnpd"
 	once := func(sp spec) spec { sp.once = true; return sp }
 	return []spec{
 		{name: "pcp-generator", unit: "requests/s", ours: limit.renewals(perSecond)},
-		once(spec{name: "pcp-new", unit: "bindings/s", ours: ours.bindings(perSecond), peer: name, theirs: theirs.bindings(perSecond)}),
-		once(spec{name: "pcp-new-p99", unit: "ms", ours: ours.bindings(p99), peer: name, theirs: theirs.bindings(p99)}),
-		{name: "pcp-renewed", unit: "renewals/s", ours: ours.renewals(perSecond), peer: name, theirs: theirs.renewals(perSecond)},
-		{name: "pcp-renewed-p99", unit: "ms", ours: ours.renewals(p99), peer: name, theirs: theirs.renewals(p99)},
+		once(spec{name: "pcp-new", unit: "bindings/s", ours: ours.bindings(perSecond), peer: miniupnpd, theirs: theirs.bindings(perSecond)}),
+		once(spec{name: "pcp-new-p99", unit: "ms", ours: ours.bindings(p99), peer: miniupnpd, theirs: theirs.bindings(p99)}),
+		{name: "pcp-renewed", unit: "renewals/s", ours: ours.renewals(perSecond), peer: miniupnpd, theirs: theirs.renewals(perSecond)},
+		{name: "pcp-renewed-p99", unit: "ms", ours: ours.renewals(p99), peer: miniupnpd, theirs: theirs.renewals(p99)},
 		once(spec{name: "pcp-memory", unit: "bytes/client", ours: ours.memory}),
 		once(spec{name: "pcp-storm", unit: "s", ours: ours.storm}),
 	}, closeAll, nil

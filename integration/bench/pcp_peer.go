@@ -19,6 +19,12 @@ const peerUplink = "wan"
 
 var peerAddr = netip.MustParsePrefix("5.5.5.5/24")
 
+// The PCP server that is the peer, and the Debian package that has it.
+const (
+	miniupnpd        = "miniupnpd"
+	miniupnpdPackage = "miniupnpd-nftables"
+)
+
 // peerRules is the tables that miniupnpd makes its rules in, as its package has
 // them, but that nothing is dropped.
 const peerRules = `
@@ -43,7 +49,7 @@ allow 1024-65535 0.0.0.0/0 1024-65535
 `
 
 // startMiniupnpd starts the peer.
-func (r *pcpRig) startMiniupnpd(ctx context.Context, lab *netlab.Lab, binary, folder string) error {
+func (r *pcpRig) startMiniupnpd(ctx context.Context, lab *netlab.Lab, folder string) error {
 	internet, err := lab.Namespace("internet")
 	if err != nil {
 		return err
@@ -71,7 +77,7 @@ func (r *pcpRig) startMiniupnpd(ctx context.Context, lab *netlab.Lab, binary, fo
 	// most of its time. So it dies with a namespace of processes.
 	const forEver = `"$0" -f "$1" -P "$2" && sleep infinity`
 	if r.process, err = r.server.Start("unshare", "--pid", "--fork", "--kill-child", "sh", "-c", forEver,
-		binary, config, filepath.Join(folder, "peer.pid")); err != nil {
+		miniupnpd, config, filepath.Join(folder, "peer.pid")); err != nil {
 		return err
 	}
 	r.stop = func() error {
@@ -86,7 +92,7 @@ func (r *pcpRig) startMiniupnpd(ctx context.Context, lab *netlab.Lab, binary, fo
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-r.process.Done():
-			return fmt.Errorf("%s ended: %s", binary, r.process.Output())
+			return fmt.Errorf("%s ended: %s", miniupnpd, r.process.Output())
 		case <-ctx.Done():
 			return ctx.Err()
 		}

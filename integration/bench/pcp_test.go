@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -23,14 +22,11 @@ func TestPCP(t *testing.T) {
 		measurePCP(t, lab, &r, lwb4sim.Population{Count: clients, Ports: pcpmsg.AllPorts}, r.startEcho)
 	})
 	t.Run("miniupnpd", func(t *testing.T) {
-		miniupnpd, err := exec.LookPath("miniupnpd")
-		if err != nil {
-			t.Skip("needs miniupnpd")
-		}
+		netlab.RequireProgram(t, miniupnpd, miniupnpdPackage)
 		var r pcpRig
 		lab := newRigLab(t, &r)
 		measurePCP(t, lab, &r, lwb4sim.Population{Count: clients, Protocol: protoTCP}, func() error {
-			return r.startMiniupnpd(t.Context(), lab, miniupnpd, t.TempDir())
+			return r.startMiniupnpd(t.Context(), lab, t.TempDir())
 		})
 	})
 }

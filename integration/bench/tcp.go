@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -19,10 +18,7 @@ import (
 // the CPE, the softwire and the lwAFTR, beside the same hosts and links where
 // the kernels of all nodes route IPv4 without a tunnel and without a NAT.
 func (s scale) tcp(ctx context.Context) ([]spec, func() error, error) {
-	if err := netlab.Available(); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
-	}
-	if _, err := exec.LookPath("iperf3"); err != nil {
+	if err := errors.Join(netlab.Available(), netlab.Installed("iperf3", "iperf3")); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
 	}
 	binaries := scene.In(s.binaries)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"time"
 
@@ -19,10 +18,7 @@ import (
 // withdrawals measures how long BIRD has routes to a pool that nothing forwards
 // for, after VPP or the router was killed, and when it has them again.
 func (s scale) withdrawals(context.Context) ([]spec, func() error, error) {
-	if err := netlab.Available(); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
-	}
-	if _, err := exec.LookPath(bird.Program); err != nil {
+	if err := errors.Join(netlab.Available(), netlab.Installed(bird.Program, bird.Package)); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
 	}
 	lwaftr := scene.In(s.binaries).Lwaftr

@@ -2,7 +2,6 @@ package bgp
 
 import (
 	"net/netip"
-	"os/exec"
 	"regexp"
 	"testing"
 
@@ -59,7 +58,7 @@ type upstreamBIRD struct{ *bird.BIRD }
 // startBIRD runs BIRD with protocols as given.
 func startBIRD(t *testing.T, in *netlab.Namespace, protocols string) upstreamBIRD {
 	t.Helper()
-	requireProgram(t, bird.Program)
+	netlab.RequireProgram(t, bird.Program, bird.Package)
 	b, err := bird.Start(t.Context(), in, t.TempDir(), netip.MustParseAddr(upstream4), protocols)
 	must(t, err)
 	t.Cleanup(func() {
@@ -68,14 +67,6 @@ func startBIRD(t *testing.T, in *netlab.Namespace, protocols string) upstreamBIR
 		}
 	})
 	return upstreamBIRD{b}
-}
-
-// requireProgram skips a test without a program.
-func requireProgram(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("%s is not installed", name)
-	}
 }
 
 var attribute = regexp.MustCompile(`(?m)^\tBGP\.([a-z_0-9]+): ?(.*)$`)

@@ -21,7 +21,7 @@ type frr struct{ folder string }
 func startFRR(t *testing.T, in *netlab.Namespace, config string) frr {
 	t.Helper()
 	const bgpd = "/usr/lib/frr/bgpd"
-	requireProgram(t, bgpd)
+	netlab.RequireProgram(t, bgpd, "frr")
 	f := frr{t.TempDir()}
 	path := filepath.Join(f.folder, "bgpd.conf")
 	must(t, errors.Join(

@@ -27,7 +27,7 @@ import (
 func TestHarmless(t *testing.T) {
 	t.Parallel()
 	netlab.Require(t)
-	requireProgram(t, bird.Program)
+	netlab.RequireProgram(t, bird.Program, bird.Package)
 	binaries, err := scene.Build(t.Context(), t.TempDir())
 	must(t, err)
 	section := fmt.Sprintf(`bgp:

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lwaftr/lw4o6/integration/netlab"
 )
 
 // announceAll has a router with everything that can be configured announce to the
@@ -36,7 +38,7 @@ const overIPv6 = `
 // TestOpenBGPD: OpenBGPD, which knows no IPv6 next hops of IPv4 routes, has the
 // routes with IPv4 ones.
 func TestOpenBGPD(t *testing.T) {
-	requireProgram(t, "bgpctl")
+	netlab.RequireProgram(t, "bgpctl", "openbgpd")
 	t.Parallel()
 	here, there := twoNodes(t)
 	folder := t.TempDir()

@@ -175,7 +175,7 @@ func TestRestart(t *testing.T) {
 			tt.do(s)
 			s.routesAre(want.routes)
 			frames := s.frames()
-			requireProgram(t, "tshark")
+			netlab.RequireProgram(t, "tshark", "tshark")
 			said := dissect(t, frames)
 			if got := said.by(router4); got != want.sends {
 				t.Errorf("the router sends\n%s\nand docs/bgp.md says\n%s", got, want.sends)

@@ -14,8 +14,11 @@ import (
 	"github.com/lwaftr/lw4o6/integration/netlab"
 )
 
-// Program is the name of BIRD's daemon.
-const Program = "bird"
+// BIRD's daemon and the Debian package that has it.
+const (
+	Program = "bird"
+	Package = "bird2"
+)
 
 // BIRD is a BIRD that runs. It ends with its lab.
 type BIRD struct {

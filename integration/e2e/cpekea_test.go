@@ -126,9 +126,7 @@ recovery: {after: 1s}
 // told of its softwire, and later of another one; the other is told the name of an
 // lwAFTR, looks it up and asks for a port set by PCP.
 func TestDHCPv6FromKea(t *testing.T) {
-	if err := kea.Available(); err != nil {
-		t.Skip(err)
-	}
+	netlab.RequireProgram(t, kea.Program, kea.Package)
 	ctx, s := start(t, scene.Options{PCP: true, Unbound: true})
 	c := &carrier{T: t, scene: s, folder: t.TempDir()}
 	names, err := probe.OpenNameServer(s.Access, netip.MustParseAddr("2001:db8:0:2::1"), map[string]netip.Addr{"aftr.example.net.": scene.BR})

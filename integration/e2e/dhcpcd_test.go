@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -138,8 +137,6 @@ func (k known) softwire() (w softwire.Softwire, ok bool, err error) {
 func requireChain(t *testing.T) {
 	t.Helper()
 	for program, pkg := range map[string]string{"dhcpcd": "dhcpcd-base", "dhcrelay": "isc-dhcp-relay", "unshare": "util-linux"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("needs %s, of the package %s", program, pkg)
-		}
+		netlab.RequireProgram(t, program, pkg)
 	}
 }

@@ -3,13 +3,13 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/lwaftr/lw4o6/integration/lwb4sim"
+	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/integration/scene"
 	"github.com/lwaftr/lw4o6/pcp/client"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
@@ -146,12 +146,9 @@ func TestPCPOnDataPlanes(t *testing.T) {
 // TestNATPMP: a client of PCP's predecessor is told the version (RFC 6887
 // appendix A).
 func TestNATPMP(t *testing.T) {
-	natpmpc, err := exec.LookPath("natpmpc")
-	if err != nil {
-		t.Skip("needs natpmpc")
-	}
+	netlab.RequireProgram(t, "natpmpc", "natpmpc")
 	_, s := start(t, scene.Options{PCP: true})
-	p, err := s.CPEs[0].Start(natpmpc, "-g", "192.0.0.1")
+	p, err := s.CPEs[0].Start("natpmpc", "-g", "192.0.0.1")
 	must(t, err)
 	if err := p.Wait(); err == nil || !strings.Contains(p.Output(), "unsupported nat-pmp version") {
 		t.Errorf("%v\n%s", err, p.Output())

@@ -12,13 +12,10 @@ import (
 // readByTshark has tshark decode all PCP that was captured. It must have nothing
 // to say against it, and know of an answer to each request.
 func readByTshark(t *testing.T, frames []netlab.Frame) {
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
-		t.Skip("needs tshark")
-	}
+	netlab.RequireProgram(t, "tshark", "tshark")
 	path := filepath.Join(t.TempDir(), "talk.pcap")
 	must(t, netlab.WriteFrames(path, frames))
-	cmd := exec.CommandContext(t.Context(), tshark, "-r", path, "-Y", "udp.port == 5351", "-T", "fields", "-E", "separator=;",
+	cmd := exec.CommandContext(t.Context(), "tshark", "-r", path, "-Y", "udp.port == 5351", "-T", "fields", "-E", "separator=;",
 		"-e", "_ws.expert.message", "-e", "portcontrol.opcode", "-e", "portcontrol.r")
 	var problems strings.Builder
 	cmd.Stderr = &problems

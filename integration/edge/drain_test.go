@@ -21,7 +21,7 @@ func leadsTo(text string, next netip.Addr) bool { return contains(text, "via "+n
 // routes are gone. Undrained, it has the traffic again.
 func TestDrainMovesTraffic(t *testing.T) {
 	t.Parallel()
-	requireProgram(t, "iperf3")
+	netlab.RequireProgram(t, "iperf3", "iperf3")
 	p := newPair(t)
 	load := p.load()
 

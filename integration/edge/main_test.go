@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -40,19 +39,11 @@ func run(m *testing.M) int {
 	return code
 }
 
-// requireProgram skips a test without a program.
-func requireProgram(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-}
-
 // begin builds an edge for one test.
 func begin(t *testing.T, o Options) *Edge {
 	t.Helper()
 	netlab.Require(t)
-	requireProgram(t, bird.Program)
+	netlab.RequireProgram(t, bird.Program, bird.Package)
 	o.Lwaftr = binaries.Lwaftr
 	e, err := Start(t.Context(), o)
 	must(t, err)

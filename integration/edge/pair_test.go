@@ -70,7 +70,7 @@ protocol bgp two { local as 64501; neighbor %s as 64500; %s { import filter calm
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	netlab.Require(t)
-	requireProgram(t, bird.Program)
+	netlab.RequireProgram(t, bird.Program, bird.Package)
 	p := &pair{T: t, lab: netlab.New()}
 	t.Cleanup(func() { must(t, p.lab.Close()) })
 	for name, to := range map[string]**netlab.Namespace{"host": &p.host, "cpe": &p.cpe, "access": &p.access, "internet": &p.internet} {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,16 +14,11 @@ import (
 	"github.com/lwaftr/lw4o6/integration/netlab"
 )
 
-// Program is the server of Debian's package kea-dhcp6-server.
-const Program = "kea-dhcp6"
-
-// Available reports why there is no Kea, or nil.
-func Available() error {
-	if _, err := exec.LookPath(Program); err != nil {
-		return errors.New("needs " + Program + ", of the package kea-dhcp6-server")
-	}
-	return nil
-}
+// The server and the Debian package that has it.
+const (
+	Program = "kea-dhcp6"
+	Package = "kea-dhcp6-server"
+)
 
 // startLimit is how long Kea may take until it serves.
 const startLimit = 20 * time.Second

@@ -120,9 +120,7 @@ func lw(bind, params string) []any {
 // TestOptions: Kea writes the same octets for the same softwire.
 func TestOptions(t *testing.T) {
 	netlab.Require(t)
-	if err := Available(); err != nil {
-		t.Skip(err)
-	}
+	netlab.RequireProgram(t, Program, Package)
 	for _, c := range softwires {
 		t.Run(c.name, func(t *testing.T) {
 			lab := netlab.New()

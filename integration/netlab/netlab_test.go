@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -248,5 +249,27 @@ func TestRequire(t *testing.T) {
 				t.Errorf("ended with %+v, want %+v", got, row.want)
 			}
 		})
+	}
+}
+
+func TestRequireProgram(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	check(t, os.WriteFile(filepath.Join(os.Getenv("PATH"), "here"), nil, 0o755))
+	for _, row := range []struct {
+		program string
+		want    recorder
+	}{
+		{"here", recorder{}},
+		{"missing", recorder{skipped: true}},
+	} {
+		var got recorder
+		netlab.RequireProgram(&got, row.program, "some-package")
+		if got != row.want {
+			t.Errorf("%s: ended with %+v, want %+v", row.program, got, row.want)
+		}
+	}
+	err := netlab.Installed("missing", "some-package")
+	if want := "needs missing, of the package some-package"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
