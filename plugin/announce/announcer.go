@@ -3,6 +3,7 @@ package announce
 import (
 	"context"
 	"net/netip"
+	"slices"
 )
 
 // Announcement is one route that leads packets to this router.
@@ -32,8 +33,9 @@ type Announcer interface {
 	ForwardingPreserved()
 	// Set makes all the whole set of routes that peers have from us: what is not
 	// in it is withdrawn. No two elements have the same Prefix. The order of two
-	// calls is the order in which each peer sees their changes; there is no order
-	// within a call.
+	// calls is the order in which each peer sees their changes. Within a call IPv6
+	// goes first and comes last, so that packets of lwB4s are drawn here only while
+	// those for them are.
 	//
 	// nil is no set: nothing is known yet, so peers keep what they have from an
 	// earlier run of this router, and nothing is sent. An empty set that is not
@@ -44,4 +46,12 @@ type Announcer interface {
 	// error means that the set was not taken over, and that the caller may try
 	// again. The caller keeps all.
 	Set(ctx context.Context, all []Announcement) error
+}
+
+// equal reports whether two sets say the same. No set is not an empty one.
+func equal(a, b []Announcement) bool {
+	same := func(a, b Announcement) bool {
+		return a.Prefix == b.Prefix && a.Drain == b.Drain && a.Blackhole == b.Blackhole && slices.Equal(a.Pools, b.Pools)
+	}
+	return (a == nil) == (b == nil) && slices.EqualFunc(a, b, same)
 }

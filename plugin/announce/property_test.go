@@ -67,9 +67,6 @@ func (w *world) step() {
 		}
 		return
 	}
-	for _, set := range order(w.out, d.set) {
-		w.judgeOrder(w.out, d.set, set)
-	}
 	for _, a := range d.set {
 		w.judge(a)
 	}
@@ -142,26 +139,6 @@ func (w *world) judgePools(set []Announcement) {
 			if a.Prefix.Addr() == p.BR && w.was[p.Name] && !w.has(set, p.Prefixes[0]) {
 				w.fault = fmt.Sprintf("%s is announced without pool %s", a.Prefix, p.Name)
 			}
-		}
-	}
-}
-
-// judgeOrder looks at one set of those that lead from one to another.
-func (w *world) judgeOrder(from, to, set []Announcement) {
-	with := func(whole []Announcement, br Announcement) bool {
-		if !w.has(whole, br.Prefix) {
-			return false
-		}
-		for _, a := range whole {
-			if a.Prefix.Addr().Is4() && slices.ContainsFunc(a.Pools, func(n string) bool { return slices.Contains(br.Pools, n) }) && !w.has(set, a.Prefix) {
-				return false
-			}
-		}
-		return true
-	}
-	for _, a := range set {
-		if a.Prefix.Addr().Is6() && !with(from, a) && !with(to, a) {
-			w.fault = fmt.Sprintf("%s is announced by itself between two sets", a.Prefix)
 		}
 	}
 }

@@ -177,8 +177,10 @@ func (g *Gate) loop(ctx context.Context) error {
 			g.to.ForwardingPreserved()
 		}
 		var err error
-		if first || !(told == nil && d.set == nil) {
-			told, err = g.tell(ctx, told, d.set)
+		if first || !equal(told, d.set) {
+			if err = g.tell(ctx, d.set); err == nil {
+				told = d.set
+			}
 			first = false
 		}
 		g.mu.Lock()
@@ -211,17 +213,11 @@ func (g *Gate) decide(now time.Time) decision {
 	return d
 }
 
-// tell gives the announcer what it should have, and returns what it has.
-func (g *Gate) tell(ctx context.Context, has, set []Announcement) ([]Announcement, error) {
+// tell gives the announcer what it should have.
+func (g *Gate) tell(ctx context.Context, set []Announcement) error {
 	ctx, cancel := context.WithTimeout(ctx, setTimeout)
 	defer cancel()
-	for _, step := range order(has, set) {
-		if err := g.to.Set(ctx, step); err != nil {
-			return has, err
-		}
-		has = step
-	}
-	return has, nil
+	return g.to.Set(ctx, set)
 }
 
 // await returns at until, if that is set, or when there is something new.
