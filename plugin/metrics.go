@@ -12,7 +12,6 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
 	"github.com/lwaftr/lw4o6/plugin/metrics"
 	"github.com/lwaftr/lw4o6/plugin/pool"
-	"github.com/lwaftr/lw4o6/plugin/reconcile"
 )
 
 // Metrics returns a Prometheus collector of this router, for a registry of the
@@ -29,10 +28,8 @@ func (p *Plugin) read(ctx context.Context) metrics.Reading {
 	s := p.stats(run)
 	r.Started, r.Ready = s.Started, s.Ready
 	r.Softwires, r.Leases, r.History, r.Announce = s.Reconcile, s.Leases, s.History, s.Announce
-	pools := p.pools()
-	used := usedOf(pools, s.Reconcile.Pools)
-	for _, one := range pools {
-		use := used[one.Name]
+	for _, one := range p.pools() {
+		use, _ := s.Reconcile.Sum(one.Prefixes) // as far as they are counted
 		r.Pools = append(r.Pools, metrics.Pool{
 			Name: one.Name, Capacity: capacity(one), Desired: use.Desired, Programmed: use.Programmed,
 		})
@@ -83,20 +80,6 @@ func deviceReading(d api.Device) metrics.Device {
 		m.Drops = append(m.Drops, dataplane.Event{Name: e.Name, Packets: e.Packets})
 	}
 	return m
-}
-
-// usedOf adds up the softwires of prefixes by the name of their pool.
-func usedOf(pools pool.Pools, prefixes []reconcile.Pool) map[string]reconcile.Pool {
-	index, used := pools.Index(), make(map[string]reconcile.Pool)
-	for _, p := range prefixes {
-		if one, ok := index.Find(p.Prefix.Addr()); ok {
-			sum := used[one.Name]
-			sum.Desired += p.Desired
-			sum.Programmed += p.Programmed
-			used[one.Name] = sum
-		}
-	}
-	return used
 }
 
 // capacity is how many port sets a pool has.

@@ -188,12 +188,13 @@ func (v view) Status(ctx context.Context) (api.Status, error) {
 func (v view) Pools(context.Context) ([]api.Pool, error) {
 	c, added := v.p.wanted()
 	pools := c.with(added).Pools
-	lent, used := v.lent(), usedOf(pools, v.run.rec.Stats().Pools)
+	lent, stats := v.lent(), v.run.rec.Stats()
 	all := make([]api.Pool, 0, len(pools))
 	for _, p := range pools {
+		used, _ := stats.Sum(p.Prefixes) // as far as they are counted
 		a := api.Pool{
 			Name: p.Name, Prefixes: p.Prefixes, PSIDOffset: p.PSIDOffset, PSIDLen: p.PSIDLen, BR: p.BR,
-			Capacity: capacity(p), Softwires: used[p.Name].Desired, Leases: lent[p.Name],
+			Capacity: capacity(p), Softwires: used.Desired, Leases: lent[p.Name],
 		}
 		if a.Leases != nil {
 			for _, m := range p.Mechanisms {

@@ -2,7 +2,6 @@ package announce
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/dataplane"
@@ -63,22 +62,9 @@ func factsOf(s reconcile.Stats, pools pool.Pools) facts {
 	if s.Incarnation != 0 && s.Incarnation == s.Health.Incarnation {
 		f.verified = s.LastVerified
 	}
-	byPrefix := make(map[netip.Prefix]reconcile.Pool, len(s.Pools))
-	for _, p := range s.Pools {
-		byPrefix[p.Prefix] = p
-	}
 	for _, p := range pools {
-		var all count
-		known := true
-		for _, prefix := range p.Prefixes {
-			one, ok := byPrefix[prefix]
-			known = known && ok
-			all.desired += one.Desired
-			all.programmed += one.Programmed
-			all.lost += one.Lost
-		}
-		if known {
-			f.pools[p.Name] = all
+		if all, complete := s.Sum(p.Prefixes); complete {
+			f.pools[p.Name] = count{desired: all.Desired, programmed: all.Programmed, lost: all.Lost}
 		}
 	}
 	return f

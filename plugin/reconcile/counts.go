@@ -21,6 +21,26 @@ type Pool struct {
 // the data plane.
 func (p Pool) Unprogrammed() int { return p.Desired - p.Programmed }
 
+// compare orders pools by address.
+func (p Pool) compare(ip netip.Addr) int { return p.Prefix.Addr().Compare(ip) }
+
+// Sum adds up the softwires of prefixes. It is false if some of them are not
+// counted yet.
+func (s Stats) Sum(prefixes []netip.Prefix) (sum Pool, complete bool) {
+	complete = true
+	for _, prefix := range prefixes {
+		i, found := slices.BinarySearchFunc(s.Pools, prefix.Addr(), Pool.compare)
+		if !found || s.Pools[i].Prefix != prefix {
+			complete = false
+			continue
+		}
+		sum.Desired += s.Pools[i].Desired
+		sum.Programmed += s.Pools[i].Programmed
+		sum.Lost += s.Pools[i].Lost
+	}
+	return sum, complete
+}
+
 // counts are the numbers of desired and programmed softwires, in all and for
 // each pool prefix.
 type counts struct {
@@ -34,7 +54,7 @@ func newCounts(prefixes []netip.Prefix) *counts {
 	for _, p := range prefixes {
 		c.pools = append(c.pools, Pool{Prefix: p.Masked()})
 	}
-	slices.SortFunc(c.pools, func(a, b Pool) int { return a.Prefix.Addr().Compare(b.Prefix.Addr()) })
+	slices.SortFunc(c.pools, func(a, b Pool) int { return a.compare(b.Prefix.Addr()) })
 	return c
 }
 
@@ -49,9 +69,7 @@ func (c *counts) empty() *counts {
 
 // pool finds the one that ip is of; nil if it is of none.
 func (c *counts) pool(ip netip.Addr) *Pool {
-	i, exact := slices.BinarySearchFunc(c.pools, ip, func(p Pool, ip netip.Addr) int {
-		return p.Prefix.Addr().Compare(ip)
-	})
+	i, exact := slices.BinarySearchFunc(c.pools, ip, Pool.compare)
 	if !exact {
 		i--
 	}

@@ -133,6 +133,15 @@ func TestPools(t *testing.T) {
 		if len(st.Pools) != 2 || st.Pools[0] != want[0] || st.Pools[1] != want[1] || st.Pools[0].Unprogrammed() != 1 {
 			t.Errorf("pools %+v, want %+v", st.Pools, want)
 		}
+		both := []netip.Prefix{want[1].Prefix, want[0].Prefix}
+		if sum, complete := st.Sum(both); sum != (Pool{Desired: 4, Programmed: 3}) || !complete {
+			t.Errorf("the sum is %+v, complete %t", sum, complete)
+		}
+		// The network before had that one.
+		both[0] = netip.MustParsePrefix("192.0.2.0/24")
+		if sum, complete := st.Sum(both); sum != (Pool{Desired: 3, Programmed: 2}) || complete {
+			t.Errorf("the sum with a prefix that is not counted is %+v, complete %t", sum, complete)
+		}
 		dp.Disconnect("gone")
 		on.Store(false)
 		dp.Lose()
