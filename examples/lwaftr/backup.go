@@ -67,19 +67,17 @@ func newRestore() *cobra.Command {
 			"subscribers' port sets may be given to others before they have gone.",
 		Example: "  systemctl stop lwaftr && lwaftr restore /var/backups/lw4o6.backup && systemctl start lwaftr",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return action(func(cmd *cobra.Command) error {
-				file, err := plugin.LoadFile(path)
-				if err != nil {
-					return err
-				}
-				store := file.Config.Store.Path
-				if store == "" {
-					return usagef("%s: store.path is empty, so there is nothing to restore to", path)
-				}
-				return restore(cmd, store, args[0])
-			})(cmd, args)
-		},
+		RunE: action(func(cmd *cobra.Command, args []string) error {
+			file, err := plugin.LoadFile(path)
+			if err != nil {
+				return err
+			}
+			store := file.Config.Store.Path
+			if store == "" {
+				return usagef("%s: store.path is empty, so there is nothing to restore to", path)
+			}
+			return restore(cmd, store, args[0])
+		}),
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", defaultFile, "the configuration `FILE`")
 	return cmd

@@ -15,20 +15,13 @@ import (
 func newBGP() *cobra.Command {
 	var t target
 	var as format
-	cmd := &cobra.Command{
+	return newGroup(&t, &as, &cobra.Command{
 		Use:   "bgp",
 		Short: "what is announced, to whom, and why the rest is not",
 		Long: "Bgp shows which pools the running router announces by BGP, and lets those go that wait for\n" +
 			"an operator.",
 		Example: "  lwaftr bgp show\n  lwaftr bgp peers -o json",
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return usagef("bgp what? show, peers, announced or release")
-		},
-	}
-	t.flags(cmd, 30*time.Second)
-	cmd.PersistentFlags().VarP(&as, "output", "o", "`FORMAT`: table, json or csv")
-	cmd.AddCommand(
+	},
 		showOne(&t, &as, "bgp show", "where each pool stands",
 			"Show shows of each pool whether it is announced, and since when, or why it is not; and what\n"+
 				"an operator should look at.", (*api.Client).BGP, printBGP),
@@ -56,7 +49,6 @@ func newBGP() *cobra.Command {
 			}),
 		},
 	)
-	return cmd
 }
 
 func printBGP(p *printer, b api.BGP) {

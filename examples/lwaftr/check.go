@@ -21,7 +21,7 @@ func newCheck() *cobra.Command {
 			"running router and changes nothing.",
 		Example: "  lwaftr check -c lwaftr.yaml\n  lwaftr check --print-reference",
 		Args:    cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			if reference {
 				_, err := fmt.Fprint(cmd.OutOrStdout(), plugin.Reference())
 				return err

@@ -35,6 +35,24 @@ func (t *target) flags(cmd *cobra.Command, timeout time.Duration) {
 	cmd.MarkFlagsRequiredTogether("server", "ca", "cert", "key")
 }
 
+// newGroup makes cmd one that has only others below it, which share where the
+// router is and how its answers are printed.
+func newGroup(t *target, as *format, cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
+	t.flags(cmd, 30*time.Second)
+	cmd.PersistentFlags().VarP(as, "output", "o", "`FORMAT`: table, json or csv")
+	cmd.AddCommand(below...)
+	var names []string
+	for _, c := range below {
+		names = append(names, c.Name())
+	}
+	last := len(names) - 1
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(*cobra.Command, []string) error {
+		return usagef("%s what? %s or %s", cmd.Name(), strings.Join(names[:last], ", "), names[last])
+	}
+	return cmd
+}
+
 // client makes the client that the flags ask for.
 func (t *target) client() (*api.Client, error) {
 	if t.server != "" {
@@ -59,11 +77,9 @@ func (t *target) client() (*api.Client, error) {
 
 // ask is an action that asks the router.
 func (t *target) ask(f func(ctx context.Context, cmd *cobra.Command, args []string, c *api.Client) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		return action(func(cmd *cobra.Command) error {
-			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error { return f(ctx, cmd, args, c) })
-		})(cmd, args)
-	}
+	return action(func(cmd *cobra.Command, args []string) error {
+		return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error { return f(ctx, cmd, args, c) })
+	})
 }
 
 // call calls f with a client of the router.
@@ -88,19 +104,17 @@ func newReload() *cobra.Command {
 			"runs, nothing is changed, and every reason is printed.",
 		Example: "  lwaftr check && lwaftr reload\n  lwaftr reload --socket /run/lw4o6/control.sock",
 		Args:    cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
-			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error {
-				r, err := c.Reload(ctx)
-				if err != nil {
-					return err
-				}
-				text := fmt.Sprintf("reloaded: %d softwires added or changed, %d removed", r.Put, r.Removed)
-				if len(r.Settings) > 0 {
-					text += "; changed: " + strings.Join(r.Settings, ", ")
-				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+		RunE: t.ask(func(ctx context.Context, cmd *cobra.Command, _ []string, c *api.Client) error {
+			r, err := c.Reload(ctx)
+			if err != nil {
 				return err
-			})
+			}
+			text := fmt.Sprintf("reloaded: %d softwires added or changed, %d removed", r.Put, r.Removed)
+			if len(r.Settings) > 0 {
+				text += "; changed: " + strings.Join(r.Settings, ", ")
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+			return err
 		}),
 	}
 	t.flags(cmd, 2*time.Minute)
@@ -118,8 +132,8 @@ func newPCPReset() *cobra.Command {
 			"meanwhile goes on.",
 		Example: "  lwaftr pcp-reset",
 		Args:    cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
-			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error { return c.ResetPCP(ctx) })
+		RunE: t.ask(func(ctx context.Context, _ *cobra.Command, _ []string, c *api.Client) error {
+			return c.ResetPCP(ctx)
 		}),
 	}
 	t.flags(cmd, 30*time.Second)
@@ -136,8 +150,8 @@ func newResync() *cobra.Command {
 			"last sync of lwaftr show status.",
 		Example: "  lwaftr resync",
 		Args:    cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
-			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error { return c.Resync(ctx) })
+		RunE: t.ask(func(ctx context.Context, _ *cobra.Command, _ []string, c *api.Client) error {
+			return c.Resync(ctx)
 		}),
 	}
 	t.flags(cmd, 30*time.Second)

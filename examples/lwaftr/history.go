@@ -44,25 +44,23 @@ func newWho() *cobra.Command {
 			"  lwaftr who 192.0.2.7:31337 --at 2026-03-05T15:03:07+01:00 -o json\n" +
 			"  lwaftr who 192.0.2.7:31337 --files /var/lib/lw4o6/history",
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return action(func(cmd *cobra.Command) error {
-				port, err := netip.ParseAddrPort(args[0])
-				if err != nil || !port.Addr().Is4() {
-					return usagef("%q: want an IPv4 address and a port, such as 192.0.2.7:31337", args[0])
-				}
-				when := time.Now()
-				if at != "" {
-					if when, err = parseTime("at", at); err != nil {
-						return err
-					}
-				}
-				who, err := p.who(cmd.Context(), port, when)
-				if err != nil {
+		RunE: action(func(cmd *cobra.Command, args []string) error {
+			port, err := netip.ParseAddrPort(args[0])
+			if err != nil || !port.Addr().Is4() {
+				return usagef("%q: want an IPv4 address and a port, such as 192.0.2.7:31337", args[0])
+			}
+			when := time.Now()
+			if at != "" {
+				if when, err = parseTime("at", at); err != nil {
 					return err
 				}
-				return printWho(cmd.OutOrStdout(), p.as, who)
-			})(cmd, args)
-		},
+			}
+			who, err := p.who(cmd.Context(), port, when)
+			if err != nil {
+				return err
+			}
+			return printWho(cmd.OutOrStdout(), p.as, who)
+		}),
 	}
 	cmd.Flags().StringVar(&at, "at", "", "`TIME` of RFC 3339; now if it is not given")
 	return newPast(&p, cmd)
@@ -102,7 +100,7 @@ func newHistory() *cobra.Command {
 			"  lwaftr history --b4 2001:db8:1:100::1 -o csv\n" +
 			"  lwaftr history --files /var/lib/lw4o6/history -o json",
 		Args: cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			filter, err := q.filter()
 			if err != nil {
 				return err

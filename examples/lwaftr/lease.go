@@ -17,7 +17,7 @@ import (
 func newLease() *cobra.Command {
 	var t target
 	var as format
-	cmd := &cobra.Command{
+	return newGroup(&t, &as, &cobra.Command{
 		Use:   "lease",
 		Short: "who holds which port set",
 		Long: "Lease shows and changes who holds which port set in the running router. A port set is named\n" +
@@ -25,25 +25,17 @@ func newLease() *cobra.Command {
 			"(192.0.2.1/PSID-OFFSET/PSID-LEN/PSID), or by the address alone if that is whole.",
 		Example: "  lwaftr lease list --pool residential\n  lwaftr lease show 192.0.2.1:5200\n" +
 			"  lwaftr lease add --b4 2001:db8:1::1 --pool business",
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return usagef("lease what? list, show, add, release, move, reserve or unreserve")
-		},
-	}
-	t.flags(cmd, 30*time.Second)
-	cmd.PersistentFlags().VarP(&as, "output", "o", "`FORMAT`: table, json or csv")
-	cmd.AddCommand(
-		newLeaseList(&t, &as), newLeaseAdd(&t, &as), newLeaseReserve(&t, &as), newLeaseMove(&t, &as),
+	},
+		newLeaseList(&t, &as),
 		leaseOne(&t, &as, "show", "one lease", "Show shows who holds a port set, or held it last.",
 			func(_ context.Context, _ *api.Client, l api.Lease) (api.Lease, error) { return l, nil }),
-		newLeaseRelease(&t, &as),
+		newLeaseAdd(&t, &as), newLeaseRelease(&t, &as), newLeaseMove(&t, &as), newLeaseReserve(&t, &as),
 		leaseOne(&t, &as, "unreserve", "end a reservation",
 			"Unreserve ends a reservation. Who holds the port set keeps it.",
 			func(ctx context.Context, c *api.Client, l api.Lease) (api.Lease, error) {
 				return c.Unreserve(ctx, l.Key)
 			}),
 	)
-	return cmd
 }
 
 func newLeaseList(t *target, as *format) *cobra.Command {

@@ -61,7 +61,7 @@ func newPCP() *cobra.Command {
 		Example: "  lwaftr pcp map --server 2001:db8:ffff::1 --ports 1024 --lifetime 24h\n" +
 			"  lwaftr pcp map --server 2001:db8:ffff::1 --third-party 2001:db8:1::1 --suggested 192.0.2.1:2048 -o json",
 		Args: cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error { return f.ask(cmd) }),
+		RunE: action(func(cmd *cobra.Command, _ []string) error { return f.ask(cmd) }),
 	})
 	ask.Flags().DurationVar(&f.lifetime, "lifetime", 24*time.Hour, "how long it should last")
 	ask.Flags().StringVar(&f.suggested, "suggested", "", "wish for this `ADDRESS:PORT`")
@@ -71,14 +71,14 @@ func newPCP() *cobra.Command {
 		Long:    "Delete ends the mapping of a nonce. That there is none is no error.",
 		Example: "  lwaftr pcp delete --server 2001:db8:ffff::1 --nonce 0102030405060708090a0b0c",
 		Args:    cobra.NoArgs,
-		RunE:    action(func(cmd *cobra.Command) error { return f.delete(cmd) }),
+		RunE:    action(func(cmd *cobra.Command, _ []string) error { return f.delete(cmd) }),
 	}), &cobra.Command{
 		Use:     "announce",
 		Short:   "ask whether the server is there",
 		Long:    "Announce prints the server's epoch: for how many seconds it has kept its mappings.",
 		Example: "  lwaftr pcp announce --server 2001:db8:ffff::1",
 		Args:    cobra.NoArgs,
-		RunE:    action(func(cmd *cobra.Command) error { return f.announce(cmd) }),
+		RunE:    action(func(cmd *cobra.Command, _ []string) error { return f.announce(cmd) }),
 	})
 	return cmd
 }

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,20 +16,13 @@ import (
 func newPool() *cobra.Command {
 	var t target
 	var as format
-	cmd := &cobra.Command{
+	return newGroup(&t, &as, &cobra.Command{
 		Use:   "pool",
 		Short: "pools of IPv4 addresses, and how much of them is lent",
 		Long: "Pool shows and changes the pools of the running router. Pools of the configuration file are\n" +
 			"changed there; pools that are added here stay over restarts until they are removed.",
 		Example: "  lwaftr pool list\n  lwaftr pool drain residential",
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return usagef("pool what? list, add, remove, drain or undrain")
-		},
-	}
-	t.flags(cmd, 30*time.Second)
-	cmd.PersistentFlags().VarP(&as, "output", "o", "`FORMAT`: table, json or csv")
-	cmd.AddCommand(
+	},
 		showOne(&t, &as, "pool list", "all pools", "List lists the pools and how much of each is used.", (*api.Client).Pools, printPools),
 		newPoolAdd(&t),
 		poolOne(&t, "remove", "remove a pool that was added here",
@@ -43,7 +35,6 @@ func newPool() *cobra.Command {
 			"Undrain ends a drain.",
 			func(c *api.Client, ctx context.Context, name string) error { return c.DrainPool(ctx, name, false) }),
 	)
-	return cmd
 }
 
 // poolOne is a command about one pool.

@@ -60,9 +60,9 @@ func newRoot(options ...plugin.Option) *cobra.Command {
 
 // action makes the errors of a command tell from those of its command line,
 // which cobra finds before the command runs.
-func action(f func(cmd *cobra.Command) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, _ []string) error {
-		if err := f(cmd); err != nil {
+func action(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := f(cmd, args); err != nil {
 			return &actionError{err}
 		}
 		return nil

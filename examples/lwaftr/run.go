@@ -26,7 +26,7 @@ func newRun(options []plugin.Option) *cobra.Command {
 			"changes nothing. The log goes to standard error.",
 		Example: "  lwaftr run -c /etc/lw4o6/lwaftr.yaml\n  kill -HUP $(pidof lwaftr)",
 		Args:    cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context(), path, clean, cmd.ErrOrStderr(), options)
 		}),
 	}

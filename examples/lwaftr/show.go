@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,29 +12,21 @@ import (
 func newShow() *cobra.Command {
 	var t target
 	var as format
-	cmd := &cobra.Command{
+	return newGroup(&t, &as, &cobra.Command{
 		Use:     "show",
 		Short:   "show what the running router does",
 		Long:    "Show asks the running router over its control socket.",
 		Example: "  lwaftr show status\n  lwaftr show softwires --ipv4 192.0.2.1 --counters\n  lwaftr show counters -o json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usagef("show what? softwires, counters, status or pools")
-		},
-	}
-	t.flags(cmd, 30*time.Second)
-	cmd.PersistentFlags().VarP(&as, "output", "o", "`FORMAT`: table, json or csv")
-	cmd.AddCommand(
+	},
+		newShowSoftwires(&t, &as),
+		newShowCounters(&t, &as),
 		showOne(&t, &as, "show status", "whether the router and its data plane are well",
 			"Status shows the state of the data plane, how many softwires it has of those it should have,\n"+
 				"and what is wrong.", (*api.Client).Status, printStatus),
 		showOne(&t, &as, "show pools", "the pools and how much of each is used",
 			"Pools shows the IPv4 pools, their port parameters, and how many softwires are on each.",
 			(*api.Client).Pools, printPools),
-		newShowCounters(&t, &as),
-		newShowSoftwires(&t, &as),
 	)
-	return cmd
 }
 
 // showOne is a command that prints the answer to one call. Its path is that of
@@ -48,19 +39,17 @@ func showOne[T any](t *target, as *format, path, short, long string,
 		Long:    long,
 		Example: "  lwaftr " + path + "\n  lwaftr " + path + " -o json",
 		Args:    cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
-			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error {
-				answer, err := call(c, ctx)
-				if err != nil {
-					return err
-				}
-				if *as == formatJSON {
-					return printJSON(cmd.OutOrStdout(), answer)
-				}
-				p := newPrinter(cmd.OutOrStdout(), *as)
-				table(p, answer)
-				return p.flush()
-			})
+		RunE: t.ask(func(ctx context.Context, cmd *cobra.Command, _ []string, c *api.Client) error {
+			answer, err := call(c, ctx)
+			if err != nil {
+				return err
+			}
+			if *as == formatJSON {
+				return printJSON(cmd.OutOrStdout(), answer)
+			}
+			p := newPrinter(cmd.OutOrStdout(), *as)
+			table(p, answer)
+			return p.flush()
 		}),
 	}
 }
@@ -86,16 +75,14 @@ func newShowSoftwires(t *target, as *format) *cobra.Command {
 		Example: "  lwaftr show softwires\n  lwaftr show softwires --ipv4 192.0.2.1\n" +
 			"  lwaftr show softwires --b4 2001:db8::1 --counters -o json\n  lwaftr show softwires --problems",
 		Args: cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
+		RunE: t.ask(func(ctx context.Context, cmd *cobra.Command, _ []string, c *api.Client) error {
 			filter, err := softwireFilter(ipv4, b4)
 			if err != nil {
 				return err
 			}
 			filter.Counters, filter.Problems = counters, problems
-			return t.call(cmd.Context(), func(ctx context.Context, c *api.Client) error {
-				head, row := softwireColumns(counters, problems)
-				return printItems(cmd.OutOrStdout(), *as, head, c.Softwires(ctx, filter), row)
-			})
+			head, row := softwireColumns(counters, problems)
+			return printItems(cmd.OutOrStdout(), *as, head, c.Softwires(ctx, filter), row)
 		}),
 	}
 	f := cmd.Flags()

@@ -39,9 +39,7 @@ func newSupportBundle() *cobra.Command {
 			"are replaced by names that are the same throughout one bundle and mean nothing outside of it.",
 		Example: "  lwaftr support-bundle /tmp/lwaftr.tar.gz\n  lwaftr support-bundle -c lwaftr.yaml --with-subscribers bundle.tar.gz",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return action(func(cmd *cobra.Command) error { return supportBundle(cmd, o, args[0]) })(cmd, args)
-		},
+		RunE:    action(func(cmd *cobra.Command, args []string) error { return supportBundle(cmd, o, args[0]) }),
 	}
 	o.target.flags(cmd, time.Minute)
 	cmd.Flags().BoolVar(&o.subscribers, "with-subscribers", false, "leave addresses and attributes as they are")

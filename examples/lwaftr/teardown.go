@@ -27,7 +27,7 @@ func newTeardown() *cobra.Command {
 			"Of the forwarder nothing is left when it stops. `lwaftr run --teardown` does this when it stops.",
 		Example: "  lwaftr teardown\n  lwaftr teardown -c /etc/lw4o6/lwaftr.yaml",
 		Args:    cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			f, err := plugin.LoadFile(path)
 			if err != nil {
 				return err

@@ -35,7 +35,7 @@ func newTrace() *cobra.Command {
 			"  lwaftr trace --side ipv4 --hex 4500001c00000000401100000a000001c0000201...\n" +
 			"  lwaftr trace --offline -c lwaftr.yaml --side ipv4 --inner-src 203.0.113.9 --inner-dst 192.0.2.1 --proto icmp --id 1500",
 		Args: cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			side, packet, err := tracedPacket(cmd, d, hexText)
 			if err != nil {
 				return err

@@ -15,7 +15,7 @@ func newVersion() *cobra.Command {
 		Long:    "Version prints which source this program was built from, and with which Go.",
 		Example: "  lwaftr version",
 		Args:    cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "lwaftr %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		}),
