@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lwaftr/lw4o6/plugin"
+	"github.com/lwaftr/lw4o6/plugin/config"
 )
 
 // TestEveryCommandExplainsItself walks all commands.
@@ -135,6 +137,38 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestCheckForPrograms(t *testing.T) {
+	dir := t.TempDir()
+	path := configure(t, dir, "", "192.0.2.1,1,2001:db8::1")
+	is := func(r result, want checked) {
+		t.Helper()
+		var got checked
+		if err := json.Unmarshal([]byte(r.out), &got); err != nil {
+			t.Fatalf("%v: %s", err, r.out)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+	is(lwaftr(t, "check", "-c", path, "-o", "json").want(t, exitOK), checked{File: path, Pools: 1, Softwires: 1, Errors: []config.Problem{}})
+
+	configure(t, dir, "", "192.0.2.1,99,2001:db8::1")
+	is(lwaftr(t, "check", "-c", path, "-o", "json").want(t, exitUsage), checked{File: path, Errors: []config.Problem{
+		{File: dir + "/s.csv", Line: 2, Element: "psid", Message: "psid 99 with psid-len 6: psid does not fit in psid-len bits"},
+	}})
+
+	configure(t, dir, "log: {level: loud, colour: red}\ndslite: {}\n")
+	r := lwaftr(t, "check", "-c", path, "-o", "json").want(t, exitUsage)
+	is(r, checked{File: path, Errors: []config.Problem{
+		{File: path, Line: 5, Element: "log.colour", Message: "unknown; known here: level, format"},
+		{File: path, Line: 6, Element: "dslite", Message: "unknown; known here: log, pools, softwires, store, history, dataplane, pcp, dhcpv6, bgp, control, metrics"},
+	}})
+	// People are told the same with it and without.
+	if diff := cmp.Diff(lwaftr(t, "check", "-c", path).want(t, exitUsage).lines(), r.lines()); diff != "" {
+		t.Errorf("-without +with:\n%s", diff)
+	}
+}
+
 func TestPrintReference(t *testing.T) {
 	r := lwaftr(t, "check", "--print-reference").want(t, exitOK)
 	if r.out != plugin.Reference() {
@@ -163,7 +197,7 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, errBroken }
 func TestBrokenPipe(t *testing.T) {
 	path := configure(t, t.TempDir(), "", "192.0.2.1,1,2001:db8::1")
 	for _, args := range [][]string{
-		{"version"}, {"check", "-c", path}, {"check", "--print-reference"},
+		{"version"}, {"check", "-c", path}, {"check", "-c", path, "-o", "json"}, {"check", "--print-reference"},
 		{"trace", "--offline", "-c", path, "--inner-src", "203.0.113.1", "--inner-dst", "192.0.2.1"},
 		{"trace", "--offline", "-c", path, "--inner-src", "203.0.113.1", "--inner-dst", "192.0.2.1", "-o", "json"},
 	} {

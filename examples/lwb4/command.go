@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/cpe"
+	"github.com/lwaftr/lw4o6/plugin/config"
 )
 
 // Exit codes.
@@ -85,22 +86,38 @@ func runCommand(stderr io.Writer) *cobra.Command {
 	return cmd
 }
 
+// checked is what check prints for programs.
+type checked struct {
+	Summary string           `json:"summary,omitempty"` // of settings that are right
+	Errors  []config.Problem `json:"errors"`
+}
+
 func checkCommand() *cobra.Command {
 	var s flags
+	var json asJSON
 	cmd := &cobra.Command{
 		Use:     "check",
 		Short:   "Say whether the settings are right, and change nothing",
-		Example: "  lwb4 check -c /etc/lwb4.yaml",
+		Example: "  lwb4 check -c /etc/lwb4.yaml\n  lwb4 check -c /etc/lwb4.yaml -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := s.config(cmd.Flags())
+			answer := checked{Errors: config.Problems(err)}
 			if err != nil {
-				return usageError{err}
+				err = usageError{err}
+			} else {
+				answer.Summary = c.Describe()
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), c.Describe())
-			return nil
+			switch {
+			case bool(json):
+				return errors.Join(err, printJSON(cmd, answer))
+			case err == nil:
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), answer.Summary)
+			}
+			return err
 		},
 	}
 	s.add(cmd.Flags())
+	json.flag(cmd)
 	return cmd
 }

@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/lwaftr/lw4o6/examples/lwb4/internal/settings"
 	"github.com/lwaftr/lw4o6/plugin/config"
@@ -157,6 +160,39 @@ func TestBadConfiguration(t *testing.T) {
 				if !strings.HasPrefix(line, "lwb4: ") {
 					t.Errorf("line %q does not say whose it is", line)
 				}
+			}
+		})
+	}
+}
+
+// TestCheckForPrograms: with -o json what is wrong is a list.
+func TestCheckForPrograms(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		args []string
+		code int
+		want checked
+	}{
+		{"right", []string{"-c", "lwb4.yaml"}, exitOK, checked{
+			Summary: "softwire 192.0.2.1 psid 0/6/5 lwB4 2001:db8:1::1 BR 2001:db8:ffff::1, 1024 ports for 192.168.1.0/24 on lan0",
+			Errors:  []config.Problem{},
+		}},
+		{"wrong with a file", []string{"-c", "lwb4.yaml", "--psid-len", "17"}, exitUsage, checked{Errors: []config.Problem{
+			{File: "lwb4.yaml", Line: 13, Element: "softwire.psid-len", Message: "psid-offset 0, psid-len 17: psid-offset plus psid-len must be at most 16"},
+		}}},
+		{"wrong without", []string{"--br-ipv6-addr", "2001:db8:ffff::1", "--b4-ipv6-addr", "2001:db8:1::1", "--ipv4-addr", "192.0.2.1",
+			"--lan", "a-much-too-long-name", "--lan-prefix", "192.168.1.0/24"}, exitUsage, checked{Errors: []config.Problem{
+			{Element: "lan.interface", Message: `"a-much-too-long-name" has more than 15 characters`},
+		}}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			code, out, _ := invoke(append([]string{"check", "-o", "json"}, row.args...)...)
+			var got checked
+			if err := json.Unmarshal([]byte(out), &got); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if diff := cmp.Diff(row.want, got); diff != "" || code != row.code {
+				t.Errorf("exit code %d, want %d; -want +got:\n%s", code, row.code, diff)
 			}
 		})
 	}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +12,8 @@ import (
 const defaultSocket = "/run/lw4o6/lwb4.sock"
 
 func statusCommand() *cobra.Command {
-	var socket, format string
+	var socket string
+	var json asJSON
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say what the running CPE has, and how much of it is in use",
@@ -22,22 +21,17 @@ func statusCommand() *cobra.Command {
   lwb4 status -s /run/lw4o6/lwb4.sock -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "text" && format != "json" {
-				return usageError{fmt.Errorf("--output: %.20q is neither text nor json", format)}
-			}
 			s, err := status.Read(cmd.Context(), socket)
 			if err != nil {
 				return err
 			}
-			if format == "text" {
-				return s.Print(cmd.OutOrStdout(), time.Now())
+			if json {
+				return printJSON(cmd, s)
 			}
-			e := json.NewEncoder(cmd.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(s)
+			return s.Print(cmd.OutOrStdout(), time.Now())
 		},
 	}
 	cmd.Flags().StringVarP(&socket, "socket", "s", defaultSocket, "what status.socket is in the CPE's configuration")
-	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	json.flag(cmd)
 	return cmd
 }

@@ -225,6 +225,21 @@ func TestValidateGetsPlaces(t *testing.T) {
 	}
 }
 
+func TestProblems(t *testing.T) {
+	err := errors.Join(
+		Errors{{File: "f", Line: 3, Element: "a[0].b", Err: errors.New("is wrong")}, {File: "f", Err: errors.New("is empty")}},
+		element.At("c", errors.New("is missing")),
+		errors.New("is late"),
+	)
+	want := []Problem{{"f", 3, "a[0].b", "is wrong"}, {"f", 0, "", "is empty"}, {"", 0, "c", "is missing"}, {"", 0, "", "is late"}}
+	if diff := cmp.Diff(want, Problems(err)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if none := Problems(nil); none == nil || len(none) > 0 {
+		t.Errorf("no error makes %#v, want an empty list", none)
+	}
+}
+
 func TestErrorsAreBounded(t *testing.T) {
 	text := "name: n\n" + strings.Repeat("items: 1\n", 5000)
 	_, err := Parse("f", []byte(text), new(sample))
