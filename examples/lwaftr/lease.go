@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -151,7 +154,7 @@ func parseKey(text string) (softwire.Key, error) {
 }
 
 func leaseHead() []any {
-	return []any{"BINDING-IPV4-ADDR", "PSID-OFFSET", "PSID-LEN", "PSID", "PORTS", "SUBSCRIBER", "BINDING-IPV6INFO", "POOL", "MECHANISM", "STATE", "EXPIRES"}
+	return []any{"BINDING-IPV4-ADDR", "PSID-OFFSET", "PSID-LEN", "PSID", "PORTS", "SUBSCRIBER", "BINDING-IPV6INFO", "POOL", "MECHANISM", "STATE", "EXPIRES", "COMMENT"}
 }
 
 func leaseRow(l api.Lease) []any {
@@ -172,7 +175,17 @@ func leaseRow(l api.Lease) []any {
 	if l.Expires != nil {
 		expires = l.Expires.Format(time.RFC3339)
 	}
-	return []any{l.IPv4, l.PSIDOffset, l.PSIDLen, l.PSID, ports(l.PSIDOffset, l.PSIDLen, l.PSID), l.Subscriber, b4, l.Pool, l.Mechanism, state, expires}
+	return []any{l.IPv4, l.PSIDOffset, l.PSIDLen, l.PSID, ports(l.PSIDOffset, l.PSIDLen, l.PSID), l.Subscriber, b4, l.Pool, l.Mechanism, state, expires, commentOf(l)}
+}
+
+// commentOf is what is remembered with a lease. Clients write comments, too, so what
+// a terminal might take for an order is not printed as it is.
+func commentOf(l api.Lease) string {
+	text := l.Attributes["comment"]
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		text = strconv.QuoteToASCII(text)
+	}
+	return cmp.Or(text, "-")
 }
 
 func printLease(cmd *cobra.Command, as format, l api.Lease) error {

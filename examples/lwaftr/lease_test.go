@@ -64,7 +64,7 @@ func TestLeaseCommands(t *testing.T) {
 			t.Errorf("show %s: %+v", name, shown)
 		}
 	}
-	if all := rows(t, path, "lease", "list", "--pool", "p", "--state", "bound"); len(all) != 1 || all[0][0] != "192.0.2.1" || all[0][10] != "never" {
+	if all := rows(t, path, "lease", "list", "--pool", "p", "--state", "bound"); len(all) != 1 || all[0][0] != "192.0.2.1" || all[0][10] != "never" || all[0][11] != "ticket 4711" {
 		t.Errorf("list: %q", all)
 	}
 	moved := one(t, path, "lease", "move", "192.0.2.1:8000", "--to", "192.0.2.2/0/6/9")
@@ -81,6 +81,14 @@ func TestLeaseCommands(t *testing.T) {
 	}
 	if free := one(t, path, "lease", "unreserve", "192.0.2.3/0/6/8"); free.Reserved {
 		t.Errorf("unreserved: %+v", free)
+	}
+}
+
+func TestComment(t *testing.T) {
+	for comment, want := range map[string]string{"": "-", "Zähler 7": "Zähler 7", "a\x1b[2J\tb\n": `"a\x1b[2J\tb\n"`} {
+		if got := commentOf(api.Lease{Attributes: map[string]string{"comment": comment}}); got != want {
+			t.Errorf("%q is shown as %s, want %s", comment, got, want)
+		}
 	}
 }
 
