@@ -83,7 +83,8 @@ type Query struct {
 	// Want is the prefix that would be welcome, or with an unspecified address the
 	// length. A wish only.
 	Want netip.Prefix
-	// Renewing asks for nothing but what the client has.
+	// Renewing asks for nothing but what the client has, or what takes the place of
+	// that where it is not for the client's pools any more.
 	Renewing bool
 }
 

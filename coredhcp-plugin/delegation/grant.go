@@ -20,7 +20,7 @@ func (b *Book) Offer(q Query, now time.Time) (Delegation, error) {
 
 // Grant returns the delegation that q's client has, extended, or a new one, and
 // enters it. The error wraps ErrExhausted or ErrQuota; or ErrUnknown if q is
-// Renewing and there is none.
+// Renewing what there is not.
 func (b *Book) Grant(q Query, now time.Time) (Delegation, error) {
 	b.expireOffers(now, 0)
 	d, err := b.decide(q, now)
@@ -53,10 +53,10 @@ func (b *Book) disown(client string) {
 
 // decide finds the prefix for q, and returns what is known of it.
 func (b *Book) decide(q Query, now time.Time) (Delegation, error) {
-	if r := b.own(q.Client, q.IAID, Bound); r != nil && r.stock != nil && slices.Contains(q.Pools, r.Pool) {
+	switch r := b.own(q.Client, q.IAID, Bound); {
+	case r != nil && r.stock != nil && slices.Contains(q.Pools, r.Pool):
 		return r.Delegation, nil
-	}
-	if q.Renewing {
+	case r == nil && q.Renewing:
 		return Delegation{}, ErrUnknown
 	}
 	stocks := b.among(q)
@@ -128,18 +128,22 @@ func (b *Book) replaced(q Query, stocks []*stock) *record {
 }
 
 func (b *Book) overQuota(q Query, s *stock) error {
-	bound := 0
+	bound, ofLine := 0, b.lines[q.Line]
 	for _, r := range b.clients[q.Client] {
-		// One that its link does not allow any more makes room.
-		if r.State == Bound && r.IAID != q.IAID {
+		switch {
+		case r.State != Bound:
+		case r.IAID != q.IAID:
 			bound++
+		// One that its link does not allow any more makes room.
+		case r.Line == q.Line && r.stock != nil:
+			ofLine--
 		}
 	}
 	if bound >= s.Quota {
 		return fmt.Errorf("%w: the client has %d", ErrQuota, bound)
 	}
-	if s.LineQuota > 0 && q.Line != "" && b.lines[q.Line] >= s.LineQuota {
-		return fmt.Errorf("%w: the line has %d", ErrQuota, b.lines[q.Line])
+	if s.LineQuota > 0 && q.Line != "" && ofLine >= s.LineQuota {
+		return fmt.Errorf("%w: the line has %d", ErrQuota, ofLine)
 	}
 	return nil
 }

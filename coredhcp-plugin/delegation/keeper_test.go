@@ -211,6 +211,32 @@ func TestQuota(t *testing.T) {
 	})
 }
 
+// TestMoved: a client whose prefix is not of a pool for it any more gets another one
+// when it renews, though its quota and its line's are used up. Nobody else gets the
+// old one while it may not know.
+func TestMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := small("a", "2001:db8:a::/56", 56), small("b", "2001:db8:b::/56", 56)
+		a.LineQuota, b.LineQuota = 1, 1
+		r := newRig(t, a, b)
+		q := from("x", "a")
+		q.Line = "port 1"
+		d := r.must(q)
+		q.Pools, q.Renewing = []string{"b"}, true
+		moved := r.must(q)
+		if moved.Pool != "b" || len(r.Held("x")) != 1 {
+			t.Errorf("has %+v, holds %+v", moved, r.Held("x"))
+		}
+		if _, err := r.grant(from("y", "a")); !errors.Is(err, ErrExhausted) {
+			t.Errorf("somebody else, at once: %v", err)
+		}
+		time.Sleep(time.Until(d.Expires.Add(a.HoldDown)))
+		if other := r.must(from("y", "a")); other.Prefix != d.Prefix {
+			t.Errorf("somebody else, later: %+v", other)
+		}
+	})
+}
+
 // TestReplacedDevice: at a line, a new device takes over what the one before it
 // had, and two IAs of one device do not take turns.
 func TestReplacedDevice(t *testing.T) {

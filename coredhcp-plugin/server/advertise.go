@@ -22,6 +22,10 @@ func (s *Server) advertise(ctx context.Context, q question, to *dhcpv6.Message) 
 		results = s.offer(q, have)
 		s.render(to, results, false)
 	}
+	// What a Request would leave the client with.
+	have = slices.DeleteFunc(have, func(h delegation.Delegation) bool {
+		return slices.ContainsFunc(results, func(r result) bool { return r.replaces(h) })
+	})
 	if d, _ := carrier(have, results); d.State == delegation.Bound {
 		if p := s.poolWith(q, d); p != nil {
 			t.pool = p
@@ -47,7 +51,7 @@ func (s *Server) offer(q question, have []delegation.Delegation) []result {
 		d, err := s.keeper.Offer(s.query(q, ia, pools))
 		if err == nil {
 			r.d, r.pool = d, poolOf(pools, d.Pool)
-			if !slices.ContainsFunc(have, func(h delegation.Delegation) bool { return h.Prefix == d.Prefix }) {
+			if !slices.ContainsFunc(have, r.replaces) {
 				fresh++
 			}
 		}

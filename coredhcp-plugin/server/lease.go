@@ -28,6 +28,12 @@ type result struct {
 	status iana.StatusCode
 }
 
+// replaces says whether a client with r does not have d besides: it is the same
+// prefix, or the IA_PD has another one now.
+func (r result) replaces(d delegation.Delegation) bool {
+	return r.d.State == delegation.Bound && (r.d.Prefix == d.Prefix || r.id == d.IAID)
+}
+
 // lease answers a message that asks for prefixes: durable first, then told (RFC
 // 8415 sections 18.3.1, 18.3.2, 18.3.4 and 18.3.5).
 func (s *Server) lease(ctx context.Context, q question, to *dhcpv6.Message) error {
@@ -77,17 +83,22 @@ func (s *Server) delegate(session *delegation.Session, q question) ([]result, er
 		switch {
 		case err == nil:
 			r.pool = poolOf(pools, d.Pool)
-			// RFC 8415 section 18.3.4. A Request only has wishes.
+			// RFC 8415 section 18.3.4: those "not appropriate for the link", too, when the
+			// client has moved and has another one now. A Request only has wishes.
 			if renewing(q.kind) {
 				r.gone = ia.others(d.Prefix)
 			}
 		case errors.Is(err, delegation.ErrUnknown):
-			if !s.unbound(session, q, ia, pools, &r) {
+			if !s.unbound(q, ia, pools, &r) {
 				continue
 			}
 		case errors.Is(err, delegation.ErrExhausted), errors.Is(err, delegation.ErrQuota):
 			s.warn(noPrefix, q, err)
-			r.status = iana.StatusNoPrefixAvail
+			if renewing(q.kind) {
+				r.gone = withdraw(session, ia)
+			} else {
+				r.status = iana.StatusNoPrefixAvail
+			}
 		default:
 			return nil, err
 		}
@@ -137,17 +148,20 @@ func (a association) others(than netip.Prefix) []netip.Prefix {
 	return others
 }
 
-// unbound is what becomes of an IA_PD that is to be renewed, and that the client
-// does not have at this link. It reports false if nothing is said about it.
-func (s *Server) unbound(session *delegation.Session, q question, ia association, pools []*Pool, r *result) bool {
+// withdraw ends what the client had in an IA_PD at another link, where there is
+// nothing for it at this one, and returns what it is not to use any more.
+func withdraw(session *delegation.Session, ia association) []netip.Prefix {
 	for _, d := range session.Held() {
-		// The client has moved: "not appropriate for the link to which the client is
-		// attached, the server returns the delegated prefix [...] with lifetimes of 0".
-		if d.IAID == ia.id && session.Withdraw(ia.id, d.Prefix) == nil {
-			r.gone = ia.others(netip.Prefix{})
-			return true
+		if d.IAID == ia.id {
+			_ = session.Withdraw(ia.id, d.Prefix) // it holds that
 		}
 	}
+	return ia.others(netip.Prefix{})
+}
+
+// unbound is what becomes of an IA_PD that is to be renewed, and that the client
+// does not have. It reports false if nothing is said about it.
+func (s *Server) unbound(q question, ia association, pools []*Pool, r *result) bool {
 	ours := slices.ContainsFunc(ia.prefixes, func(prefix netip.Prefix) bool {
 		return slices.ContainsFunc(pools, func(p *Pool) bool { return p.holds(prefix) })
 	})

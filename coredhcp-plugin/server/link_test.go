@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -130,27 +131,50 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestMoved: a client that renews at a link with other prefixes is told that its own
-// is gone (RFC 8415 section 18.3.4), and gets another.
+// TestMoved: a client that has moved to a link with other prefixes gets one of them
+// when it asks, with its softwire, and is told that its own is gone (RFC 8415 section
+// 18.3.4). If there is none it is told that alone.
 func TestMoved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := testPool(), testPool()
-		a.Links = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64")}
-		b.Name, b.Prefixes = "b", []netip.Prefix{netip.MustParsePrefix("2001:db8:200::/48")}
-		b.Links = []netip.Prefix{netip.MustParsePrefix("2001:db8:b::/64")}
-		s := newScene(t, testConfig(a, b))
-		request := ask{kind: dhcpv6.MessageTypeRequest, to: serverID, ias: [][]string{nil}, oro: lw, link: "2001:db8:a::1"}
-		mine := delegated(s.must(request), 1)
-		renewal := renew(mine)
-		renewal.link = "2001:db8:b::1"
-		m := s.must(renewal)
-		gone := m.Options.OneIAPD().Options.Prefixes()
-		if len(gone) != 1 || gone[0].ValidLifetime != 0 || container(t, m) != nil {
-			t.Errorf("%s", m.Summary())
-		}
-		request.link = "2001:db8:b::1"
-		if m := s.must(request); !b.holds(delegated(m, 1)) || container(t, m) == nil {
-			t.Errorf("%s", m.Summary())
-		}
-	})
+	for _, c := range []struct {
+		name string
+		ask  ask
+		gone bool // is told
+		full bool // nothing is left at the new link
+	}{
+		{name: "Solicit", ask: ask{kind: dhcpv6.MessageTypeSolicit}},
+		{name: "Request", ask: ask{kind: dhcpv6.MessageTypeRequest, to: serverID}},
+		{name: "Renew", ask: ask{kind: dhcpv6.MessageTypeRenew, to: serverID}, gone: true},
+		{name: "Rebind", ask: ask{kind: dhcpv6.MessageTypeRebind}, gone: true},
+		{name: "Renew with nothing left", ask: ask{kind: dhcpv6.MessageTypeRenew, to: serverID}, gone: true, full: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := testPool(), testPool()
+				a.Links = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64")}
+				b.Name, b.Prefixes = "b", []netip.Prefix{netip.MustParsePrefix("2001:db8:200::/56")}
+				b.Links = []netip.Prefix{netip.MustParsePrefix("2001:db8:b::/64")}
+				s := newScene(t, testConfig(a, b))
+				request := ask{kind: dhcpv6.MessageTypeRequest, to: serverID, ias: [][]string{nil}, oro: lw, link: "2001:db8:a::1"}
+				mine := delegated(s.must(request), 1)
+				if c.full {
+					request.from, request.link = client(2), "2001:db8:b::1"
+					s.must(request)
+				}
+				c.ask.ias, c.ask.oro, c.ask.link = [][]string{{mine.String()}}, lw, "2001:db8:b::1"
+				m := s.must(c.ask)
+				if got := delegated(m, 1); b.holds(got) == c.full || (container(t, m) == nil) != c.full || statusOf(m, 1) != iana.StatusSuccess {
+					t.Errorf("%s", m.Summary())
+				}
+				if !c.full && container(t, m).Bind.Prefix != b.Prefixes[0] {
+					t.Errorf("a softwire of another prefix: %s", m.Summary())
+				}
+				gone := slices.ContainsFunc(m.Options.OneIAPD().Options.Prefixes(), func(p *dhcpv6.OptIAPrefix) bool {
+					return p.Prefix.String() == mine.String() && p.ValidLifetime == 0 && p.PreferredLifetime == 0
+				})
+				if gone != c.gone {
+					t.Errorf("told that %s is gone: %t\n%s", mine, gone, m.Summary())
+				}
+			})
+		})
+	}
 }
