@@ -26,9 +26,9 @@ NEED     := $(CURDIR)/.ci/need
 NEED_GO   := /etc/ssl/certs/ca-certificates.crt=ca-certificates
 NEED_RACE := cc=gcc /usr/include/stdlib.h=libc6-dev
 # What the pages of docs/ use, which tests follow.
-NEED_DOCS := ip=iproute2 sysctl=procps ping=iputils-ping curl=curl openssl=openssl
+NEED_DOCS := ip=iproute2 sysctl=procps ping=iputils-ping curl=curl openssl=openssl bird=bird2 dhcpcd=dhcpcd-base
 # Other people's programs that tests are held against.
-NEED_PEERS := natpmpc=natpmpc bird=bird2 iperf3=iperf3 dhcpcd=dhcpcd-base dhcrelay=isc-dhcp-relay kea-dhcp6=kea-dhcp6-server
+NEED_PEERS := natpmpc=natpmpc iperf3=iperf3 dhcrelay=isc-dhcp-relay kea-dhcp6=kea-dhcp6-server
 
 # Git refuses to look at a checkout that belongs to somebody else, and then go
 # refuses to build.

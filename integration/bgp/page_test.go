@@ -39,7 +39,7 @@ func pageRoutes(drain bool) []announce.Announcement {
 func TestPageBIRD(t *testing.T) {
 	t.Parallel()
 	here, there := twoNodes(t)
-	b := startBIRD(t, there, pageBlock(t, "bird"))
+	b := startBIRD(t, there, pageBlock(t, "bird upstream.conf"))
 	r := startRouter(t, here, pageBlock(t, "yaml lwaftr"))
 	r.announce(t, pageRoutes(false)...)
 	usual := attrs(router6, "community", "(64500,100)")

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lwaftr/lw4o6/integration/bird"
 	"github.com/lwaftr/lw4o6/integration/netlab"
 	"github.com/lwaftr/lw4o6/integration/scene"
 	"github.com/lwaftr/lw4o6/vppdrv/vpptest"
@@ -26,6 +27,13 @@ func TestPlay(t *testing.T) {
 	}
 	for _, name := range playedPages(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			switch name {
+			case bgpPage:
+				netlab.RequireProgram(t, bird.Program, bird.Package)
+			case dhcpv6Page:
+				netlab.RequireProgram(t, "dhcpcd", "dhcpcd-base")
+			}
 			programs := filepath.Dir(binaries.Lwaftr)
 			if name == vppPage {
 				programs += ":" + filepath.Dir(vpptest.Require(t))
@@ -121,7 +129,7 @@ const surroundings = `
 mount --make-rprivate /
 mkdir "$FOLDER/etc" && cp -a /etc/. "$FOLDER/etc/" && mount --bind "$FOLDER/etc" /etc
 for d in /run /var/lib /var/log; do mount -t tmpfs tmpfs "$d"; done
-mkdir -p /etc/lw4o6 /run/lw4o6 /var/lib/lw4o6 /var/log/lw4o6
+mkdir -p /etc/lw4o6 /var/lib/lw4o6 /var/log/lw4o6
 ip link set lo up
 cd /etc/lw4o6
 `
@@ -207,10 +215,10 @@ func strictly(text string) string {
 }
 
 // foreground recognises the commands that run until they are stopped.
-var foreground = regexp.MustCompile(`^(ip netns exec \w+ )?(lwaftr|lwb4) run\b`)
+var foreground = regexp.MustCompile(`^(ip netns exec \w+ )?(lwaftr run|lwb4 run|coredhcp)\b`)
 
 // ready is what they log when they are, for grep.
-const ready = `-e msg=ready -e "softwire is up"`
+const ready = `-e msg=ready -e "softwire is up" -e "Listen "`
 
 func (s *shell) play(t *testing.T, do step) {
 	t.Helper()
