@@ -20,30 +20,20 @@ import (
 type crowd struct {
 	scene *scene.Scene
 	link  *lwb4sim.TUN
-	fleet fleet
+	fleet *lwb4sim.Fleet
 	count int
 	// stop ends the fleet, but not what it holds.
 	stop func() error
 }
 
-// fleet is lwB4s that live while Run runs.
-type fleet interface {
-	Run(context.Context) error
-	Await(ctx context.Context, ready func(lwb4sim.Counts) bool) error
-	Counts() lwb4sim.Counts
-	Holdings() []lwb4sim.Holding
-	Restart(i int)
-	Release(i int) error
-}
-
 // newCrowd lets lwB4s begin.
 func newCrowd(ctx context.Context, t *testing.T, s *scene.Scene, config lwb4sim.FleetConfig) *crowd {
 	t.Helper()
-	return beginCrowd(ctx, t, s, config.Population.Count, func(link lwb4sim.Link) (fleet, error) { return lwb4sim.NewFleet(link, config) })
+	return beginCrowd(ctx, t, s, config.Population.Count, func(link lwb4sim.Link) (*lwb4sim.Fleet, error) { return lwb4sim.NewFleet(link, config) })
 }
 
 // beginCrowd lets so many lwB4s begin that create makes.
-func beginCrowd(ctx context.Context, t *testing.T, s *scene.Scene, count int, create func(lwb4sim.Link) (fleet, error)) *crowd {
+func beginCrowd(ctx context.Context, t *testing.T, s *scene.Scene, count int, create func(lwb4sim.Link) (*lwb4sim.Fleet, error)) *crowd {
 	t.Helper()
 	link, err := s.OpenLwB4s()
 	must(t, err)

@@ -84,7 +84,7 @@ func (m dhcpTurmoil) happen(t *testing.T, o scene.Options) error {
 	ctx, s := startFor(t, o, patience+2*m.valid+time.Duration(m.kills)*2*m.between)
 	pool := fmt.Sprintf("{name: crowd, prefixes: [\"%s\"], preferred-lifetime: %s, valid-lifetime: %s}", scene.SimulatedLwB4s, m.valid, m.valid)
 	server := newCoredhcp(ctx, t, s, "retry: 1s", pool)
-	c := beginCrowd(ctx, t, s, m.lwb4s, func(link lwb4sim.Link) (fleet, error) {
+	c := beginCrowd(ctx, t, s, m.lwb4s, func(link lwb4sim.Link) (*lwb4sim.Fleet, error) {
 		return lwb4sim.NewDHCPFleet(link, lwb4sim.DHCPConfig{
 			Population: lwb4sim.DHCPPopulation{Count: m.lwb4s, Relay: scene.SimulatedRelay(), Server: scene.DHCPServer(), Seed: m.seed},
 			Impairment: lwb4sim.Impairment{Loss: 0.2, Duplicate: 0.2, Late: 0.3, Delay: 50 * time.Millisecond},

@@ -48,7 +48,7 @@ const (
 // dhcpClient is the DHCPv6 client of one lwB4 (RFC 8415 section 18.2): one IA_PD
 // and the option of RFC 7598. The fleet's mutex guards it.
 type dhcpClient struct {
-	fleet   *DHCPFleet
+	fleet   *dhcpFleet
 	index   int
 	phase   phase
 	holding Holding
@@ -66,7 +66,6 @@ type dhcpClient struct {
 	timeout     time.Duration // between the last two
 }
 
-// wake does what is due: the first time, it begins.
 func (c *dhcpClient) wake() {
 	now := c.fleet.now
 	held := c.phase == bound || c.phase == renewing || c.phase == rebinding
@@ -268,14 +267,12 @@ func (c *dhcpClient) note(h Holding) {
 	c.last = h
 }
 
-// forget forgets everything that it holds, and is as before it began.
 func (c *dhcpClient) forget() {
 	c.note(Holding{})
 	*c = dhcpClient{fleet: c.fleet, index: c.index, last: c.last}
 }
 
-// release gives back what it holds.
-func (c *dhcpClient) release() {
+func (c *dhcpClient) release() error {
 	if !c.holding.Prefix.IsValid() {
 		c.phase, c.sent = done, nil
 	} else {
@@ -284,4 +281,7 @@ func (c *dhcpClient) release() {
 		c.note(Holding{})
 	}
 	c.alarm()
+	return nil
 }
+
+func (c *dhcpClient) held() Holding { return c.holding }

@@ -1,6 +1,7 @@
 package lwb4sim
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -28,84 +29,37 @@ func DefaultDHCPTiming() DHCPTiming {
 	return DHCPTiming{Initial: time.Second, Renewal: 10 * time.Second, Maximum: 30 * time.Second}
 }
 
-// DHCPFleet is lwB4s that each want one prefix and one softwire, by DHCPv6, for as
-// long as Run runs. Its other methods may be called by any goroutine.
-type DHCPFleet struct {
-	*engine
-	config  DHCPConfig
-	clients []dhcpClient
+// dhcpFleet is a Fleet of dhcpClient.
+type dhcpFleet struct {
+	*Fleet
+	config DHCPConfig
 }
 
-// NewDHCPFleet returns a fleet on a link, which the caller closes. The error says
-// what in config makes no sense.
-func NewDHCPFleet(link Link, config DHCPConfig) (*DHCPFleet, error) {
+// NewDHCPFleet returns a fleet that uses DHCPv6 on a link, which the caller closes.
+// Its lwB4s want a prefix besides. The error says what in config makes no sense.
+func NewDHCPFleet(link Link, config DHCPConfig) (*Fleet, error) {
 	if config.Timing == (DHCPTiming{}) {
 		config.Timing = DefaultDHCPTiming()
 	}
-	if err := config.Population.Validate(); err != nil {
-		return nil, err
-	}
-	if err := config.Impairment.Validate(); err != nil {
+	if err := errors.Join(config.Population.Validate(), config.Impairment.Validate()); err != nil {
 		return nil, err
 	}
 	if t := config.Timing; t.Initial <= 0 || t.Renewal <= 0 || t.Maximum < max(t.Initial, t.Renewal) {
 		return nil, fmt.Errorf("answers that are waited for for %s and %s, %s at most", t.Initial, t.Renewal, t.Maximum)
 	}
 	p := config.Population
-	f := &DHCPFleet{
-		engine:  newEngine(link, config.Impairment, p.Seed, p.Count, config.Begin),
-		config:  config,
-		clients: make([]dhcpClient, p.Count),
+	f := &dhcpFleet{emptyFleet(link, config.Impairment, p.Seed, p.Count, config.Begin), config}
+	all := make([]dhcpClient, p.Count)
+	for i := range all {
+		all[i] = dhcpClient{fleet: f, index: i}
+		f.lwb4s[i] = &all[i]
 	}
-	for i := range f.clients {
-		f.clients[i] = dhcpClient{fleet: f, index: i}
+	f.deliver = func(packet []byte) bool {
+		i, m, ok := p.receive(packet)
+		if ok && !all[i].receive(m) {
+			f.counts.Ignored++
+		}
+		return ok
 	}
-	f.wake = func(i int) { f.clients[i].wake() }
-	f.deliver = f.hand
-	return f, nil
-}
-
-// hand gives a packet to the lwB4 that it is for.
-func (f *DHCPFleet) hand(packet []byte) {
-	i, m, ok := f.config.Population.receive(packet)
-	if !ok {
-		f.counts.Strays++
-		return
-	}
-	f.counts.Answers++
-	if !f.clients[i].receive(m) {
-		f.counts.Ignored++
-	}
-}
-
-// Restart has lwB4 i forget everything but its DUID, and begin again: a CPE whose
-// power failed.
-func (f *DHCPFleet) Restart(i int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.clients[i].forget()
-	f.alarm(i, time.Now())
-	f.poke()
-}
-
-// Release has lwB4 i give back what it holds, and want nothing any more. The error
-// is always nil.
-func (f *DHCPFleet) Release(i int) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.now = time.Now()
-	f.clients[i].release()
-	f.poke()
-	return nil
-}
-
-// Holdings are those of all lwB4s, in order.
-func (f *DHCPFleet) Holdings() []Holding {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	holdings := make([]Holding, len(f.clients))
-	for i := range f.clients {
-		holdings[i] = f.clients[i].holding
-	}
-	return holdings
+	return f.Fleet, nil
 }

@@ -1,7 +1,6 @@
 package lwb4sim
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"sync"
@@ -132,43 +131,30 @@ func (s *dhcpScript) give(answer *dhcpv6.Message, ia *dhcpv6.OptIAPD, number int
 	}
 }
 
-// serve answers on a link until ctx ends.
-func (s *dhcpScript) serve(ctx context.Context, link Link) {
-	b := make([]byte, maxPacket)
-	for {
-		n, err := link.Receive(ctx, b)
-		if err != nil {
-			return
-		}
-		d, err := datagram.Parse(b[:n])
-		if err != nil {
-			continue
-		}
-		asked, err := dhcpv6.FromBytes(d.Payload)
-		if err != nil {
-			continue
-		}
-		inner, err := asked.GetInnerMessage()
-		if err != nil {
-			continue
-		}
-		answer := s.answer(inner)
-		if answer == nil {
-			continue
-		}
-		var payload []byte
-		if forward, ok := asked.(*dhcpv6.RelayMessage); ok {
-			reply, err := dhcpv6.NewRelayReplFromRelayForw(forward, answer)
-			if err != nil {
-				panic(err)
-			}
-			payload = reply.ToBytes()
-		} else {
-			payload = answer.ToBytes()
-		}
-		if d.To.Addr() == allServers {
-			d.To = netip.AddrPortFrom(netip.MustParseAddr("fe80::1"), d.To.Port())
-		}
-		_ = link.Send(d.Reply(payload).Packet())
+// reply answers a datagram.
+func (s *dhcpScript) reply(d *datagram.Datagram) []byte {
+	asked, err := dhcpv6.FromBytes(d.Payload)
+	if err != nil {
+		return nil
 	}
+	inner, err := asked.GetInnerMessage()
+	if err != nil {
+		return nil
+	}
+	answer := s.answer(inner)
+	if answer == nil {
+		return nil
+	}
+	if d.To.Addr() == allServers {
+		d.To = netip.AddrPortFrom(netip.MustParseAddr("fe80::1"), d.To.Port())
+	}
+	forward, ok := asked.(*dhcpv6.RelayMessage)
+	if !ok {
+		return answer.ToBytes()
+	}
+	reply, err := dhcpv6.NewRelayReplFromRelayForw(forward, answer)
+	if err != nil {
+		panic(err)
+	}
+	return reply.ToBytes()
 }

@@ -20,26 +20,12 @@ func homes(count int, relayed bool) DHCPPopulation {
 }
 
 // withDHCP runs a fleet and a server in a bubble while f looks on.
-func withDHCP(t *testing.T, config DHCPConfig, f func(ctx context.Context, fleet *DHCPFleet, server *dhcpScript)) {
+func withDHCP(t *testing.T, config DHCPConfig, f func(ctx context.Context, fleet *Fleet, server *dhcpScript)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		near, far := NewMemory(1 << 14)
-		fleet, err := NewDHCPFleet(near, config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
 		server := newDHCPScript()
-		served := make(chan struct{})
-		go func() { defer close(served); server.serve(ctx, far) }()
-		ended := make(chan error, 1)
-		go func() { ended <- fleet.Run(ctx) }()
-		f(ctx, fleet, server)
-		cancel()
-		<-served
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		create := func(link Link) (*Fleet, error) { return NewDHCPFleet(link, config) }
+		inBubble(t, create, server.reply, func(ctx context.Context, fleet *Fleet) { f(ctx, fleet, server) })
 	})
 }
 
@@ -54,9 +40,9 @@ func TestDHCPFleet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := DHCPConfig{Population: population, Impairment: bad, Begin: 10 * time.Second}
-			withDHCP(t, config, func(ctx context.Context, fleet *DHCPFleet, server *dhcpScript) {
+			withDHCP(t, config, func(ctx context.Context, fleet *Fleet, server *dhcpScript) {
 				all := func(c Counts) bool { return c.Held == count }
-				awaitDHCP(t, ctx, fleet, time.Hour, all)
+				await(t, ctx, fleet, time.Hour, all)
 				if err := Check(fleet.Holdings()); err != nil {
 					t.Fatal(err)
 				}
@@ -73,7 +59,7 @@ func TestDHCPFleet(t *testing.T) {
 					t.Fatalf("after half a day %+v", c)
 				}
 				server.lose()
-				awaitDHCP(t, ctx, fleet, 2*time.Hour, func(c Counts) bool { return server.held() == count && c.Held == count })
+				await(t, ctx, fleet, 2*time.Hour, func(c Counts) bool { return server.held() == count && c.Held == count })
 				if c := fleet.Counts(); c.Resets != count {
 					t.Fatalf("after the loss %+v", c)
 				}
@@ -82,22 +68,13 @@ func TestDHCPFleet(t *testing.T) {
 	}
 }
 
-func awaitDHCP(t *testing.T, ctx context.Context, fleet *DHCPFleet, limit time.Duration, ready func(Counts) bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if err := fleet.Await(ctx, ready); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestDHCPWithoutServer: lwB4s ask to renew, then anybody, then lose what they
 // hold, and get it back.
 func TestDHCPWithoutServer(t *testing.T) {
 	const count = 20
-	withDHCP(t, DHCPConfig{Population: homes(count, true)}, func(ctx context.Context, fleet *DHCPFleet, server *dhcpScript) {
+	withDHCP(t, DHCPConfig{Population: homes(count, true)}, func(ctx context.Context, fleet *Fleet, server *dhcpScript) {
 		all := func(c Counts) bool { return c.Held == count }
-		awaitDHCP(t, ctx, fleet, time.Minute, all)
+		await(t, ctx, fleet, time.Minute, all)
 		server.rule(dhcpRules{down: true})
 		time.Sleep(dhcpValid * 7 / 10)
 		if server.count(dhcpv6.MessageTypeRenew) < count || server.count(dhcpv6.MessageTypeRebind) != 0 {
@@ -107,9 +84,9 @@ func TestDHCPWithoutServer(t *testing.T) {
 		if c := fleet.Counts(); server.count(dhcpv6.MessageTypeRebind) < count || c.Held != count {
 			t.Fatalf("%+v", c)
 		}
-		awaitDHCP(t, ctx, fleet, dhcpValid, func(c Counts) bool { return c.Held == 0 && c.Lost == count })
+		await(t, ctx, fleet, dhcpValid, func(c Counts) bool { return c.Held == 0 && c.Lost == count })
 		server.rule(dhcpRules{})
-		awaitDHCP(t, ctx, fleet, time.Hour, all)
+		await(t, ctx, fleet, time.Hour, all)
 		if c := fleet.Counts(); c.Moved != 0 {
 			t.Fatalf("%+v", c)
 		}
@@ -119,9 +96,9 @@ func TestDHCPWithoutServer(t *testing.T) {
 // TestDHCPWithoutSoftwire: a prefix alone is a prefix, and asked about again soon.
 func TestDHCPWithoutSoftwire(t *testing.T) {
 	const count = 5
-	withDHCP(t, DHCPConfig{Population: homes(count, true)}, func(ctx context.Context, fleet *DHCPFleet, server *dhcpScript) {
+	withDHCP(t, DHCPConfig{Population: homes(count, true)}, func(ctx context.Context, fleet *Fleet, server *dhcpScript) {
 		server.rule(dhcpRules{noSoftwire: true})
-		awaitDHCP(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Refused == count })
+		await(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Refused == count })
 		for _, h := range fleet.Holdings() {
 			if h.Held || !h.Prefix.IsValid() || h.Err == nil {
 				t.Fatalf("%+v", h)
@@ -131,38 +108,38 @@ func TestDHCPWithoutSoftwire(t *testing.T) {
 			t.Fatal("Check takes it for a softwire")
 		}
 		server.rule(dhcpRules{})
-		awaitDHCP(t, ctx, fleet, 90*time.Second, func(c Counts) bool { return c.Held == count && c.Refused == 0 })
+		await(t, ctx, fleet, 90*time.Second, func(c Counts) bool { return c.Held == count && c.Refused == 0 })
 		server.rule(dhcpRules{noSoftwire: true})
-		awaitDHCP(t, ctx, fleet, dhcpValid, func(c Counts) bool { return c.Held == 0 && c.Lost == count })
+		await(t, ctx, fleet, dhcpValid, func(c Counts) bool { return c.Held == 0 && c.Lost == count })
 	})
 }
 
 // TestDHCPNoticesSharing: Check finds prefixes and port sets that several lwB4s
 // hold, and an answer with two prefixes is none.
 func TestDHCPNoticesSharing(t *testing.T) {
-	withDHCP(t, DHCPConfig{Population: homes(3, true)}, func(ctx context.Context, fleet *DHCPFleet, server *dhcpScript) {
+	withDHCP(t, DHCPConfig{Population: homes(3, true)}, func(ctx context.Context, fleet *Fleet, server *dhcpScript) {
 		server.rule(dhcpRules{shared: true})
-		awaitDHCP(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 3 })
+		await(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 3 })
 		err := Check(fleet.Holdings())
 		if err == nil || strings.Count(err.Error(), "both have ports of") != 2 || strings.Count(err.Error(), "both have addresses of") != 2 {
 			t.Fatalf("Check says %v", err)
 		}
 	})
-	withDHCP(t, DHCPConfig{Population: homes(3, true)}, func(ctx context.Context, fleet *DHCPFleet, server *dhcpScript) {
+	withDHCP(t, DHCPConfig{Population: homes(3, true)}, func(ctx context.Context, fleet *Fleet, server *dhcpScript) {
 		server.rule(dhcpRules{twice: true})
-		awaitDHCP(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Refused == 3 })
+		await(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Refused == 3 })
 	})
 }
 
 func TestDHCPReleaseAndRestart(t *testing.T) {
-	withDHCP(t, DHCPConfig{Population: homes(2, true)}, func(ctx context.Context, fleet *DHCPFleet, server *dhcpScript) {
-		awaitDHCP(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 2 })
+	withDHCP(t, DHCPConfig{Population: homes(2, true)}, func(ctx context.Context, fleet *Fleet, server *dhcpScript) {
+		await(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 2 })
 		before := fleet.Holdings()
 		if err := fleet.Release(0); err != nil {
 			t.Fatal(err)
 		}
 		fleet.Restart(1)
-		awaitDHCP(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 1 && server.held() == 1 })
+		await(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 1 && server.held() == 1 })
 		if after := fleet.Holdings(); after[0].Held || after[1] != before[1] {
 			t.Fatalf("%+v", after)
 		}
@@ -171,7 +148,7 @@ func TestDHCPReleaseAndRestart(t *testing.T) {
 		}
 		// The script gives who comes back something else.
 		fleet.Restart(0)
-		awaitDHCP(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 2 && c.Moved == 1 })
+		await(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 2 && c.Moved == 1 })
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/lwaftr/lw4o6/pcp/client"
+	"github.com/lwaftr/lw4o6/pcp/datagram"
 	"github.com/lwaftr/lw4o6/pcp/pcpmsg"
 	"github.com/lwaftr/lw4o6/plugin/portset"
 )
@@ -34,24 +35,47 @@ var bad = Impairment{Loss: 0.2, Duplicate: 0.2, Late: 0.3, Delay: 500 * time.Mil
 func withFleet(t *testing.T, config FleetConfig, f func(ctx context.Context, fleet *Fleet, server *script)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		near, far := NewMemory(1 << 14)
-		fleet, err := NewFleet(near, config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
 		server := newScript()
-		served := make(chan struct{})
-		go func() { defer close(served); server.serve(ctx, far) }()
-		ended := make(chan error, 1)
-		go func() { ended <- fleet.Run(ctx) }()
-		f(ctx, fleet, server)
-		cancel()
-		<-served
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		create := func(link Link) (*Fleet, error) { return NewFleet(link, config) }
+		inBubble(t, create, server.reply, func(ctx context.Context, fleet *Fleet) { f(ctx, fleet, server) })
 	})
+}
+
+// inBubble runs the fleet that create makes, and a server that replies, while f
+// looks on.
+func inBubble(t *testing.T, create func(Link) (*Fleet, error), reply func(*datagram.Datagram) []byte, f func(context.Context, *Fleet)) {
+	t.Helper()
+	near, far := NewMemory(1 << 14)
+	fleet, err := create(near)
+	check(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan struct{})
+	go func() { defer close(served); serve(ctx, far, reply) }()
+	ended := make(chan error, 1)
+	go func() { ended <- fleet.Run(ctx) }()
+	f(ctx, fleet)
+	cancel()
+	<-served
+	check(t, <-ended)
+}
+
+// serve sends what reply makes of each datagram on a link, or nothing for nil,
+// until ctx ends.
+func serve(ctx context.Context, link Link, reply func(*datagram.Datagram) []byte) {
+	b := make([]byte, maxPacket)
+	for {
+		n, err := link.Receive(ctx, b)
+		if err != nil {
+			return
+		}
+		d, err := datagram.Parse(b[:n])
+		if err != nil {
+			continue
+		}
+		if payload := reply(&d); payload != nil {
+			_ = link.Send(d.Reply(payload).Packet())
+		}
+	}
 }
 
 // await waits until all lwB4s hold something, for virtual minutes.
@@ -139,7 +163,8 @@ func TestFleetNoticesSharing(t *testing.T) {
 }
 
 func TestReleaseAndRestart(t *testing.T) {
-	withFleet(t, FleetConfig{Population: people(2, false)}, func(ctx context.Context, fleet *Fleet, server *script) {
+	config := FleetConfig{Population: people(2, false)}
+	withFleet(t, config, func(ctx context.Context, fleet *Fleet, server *script) {
 		await(t, ctx, fleet, time.Minute, func(c Counts) bool { return c.Held == 2 })
 		before := fleet.Holdings()
 		if err := fleet.Release(0); err != nil {
@@ -154,8 +179,7 @@ func TestReleaseAndRestart(t *testing.T) {
 		if c := fleet.Counts(); c.Lost != 0 || c.Moved != 0 {
 			t.Fatalf("%+v", c)
 		}
-		p := fleet.config.Population
-		if p.nonce(1, 0) == p.nonce(1, 1) {
+		if p := config.Population; p.nonce(1, 0) == p.nonce(1, 1) {
 			t.Fatal("remembers its nonce")
 		}
 		fleet.Restart(0)

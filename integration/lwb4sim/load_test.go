@@ -29,7 +29,7 @@ func TestLoader(t *testing.T) {
 		server := newScript()
 		served := make(chan struct{})
 		slow := &slowLink{Link: far}
-		go func() { defer close(served); server.serve(ctx, slow) }()
+		go func() { defer close(served); serve(ctx, slow, server.reply) }()
 
 		first, err := loader.Each(ctx)
 		if err != nil || first.Granted != 500 || len(first.Refused) != 0 || first.Repeated != 0 || server.held() != 500 {

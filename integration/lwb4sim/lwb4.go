@@ -10,14 +10,13 @@ import (
 
 // lwb4 is one simulated lwB4. The fleet's mutex guards it.
 type lwb4 struct {
-	fleet  *Fleet
+	fleet  *pcpFleet
 	index  int
 	life   int         // how many lives it had
 	set    *client.Set // nil before it begins
 	status client.Status
 }
 
-// wake does what is due: the first time, it begins.
 func (b *lwb4) wake() {
 	f := b.fleet
 	if b.set == nil {
@@ -84,14 +83,12 @@ func number(b bool) int {
 	return 0
 }
 
-// restart begins another life.
-func (b *lwb4) restart() {
+func (b *lwb4) forget() {
 	b.report(pcpmsg.Nonce{}, client.Status{Closed: true})
 	b.set = nil
 	b.life++
 }
 
-// release deletes what it holds.
 func (b *lwb4) release() error {
 	if b.set == nil {
 		b.begin()
@@ -99,4 +96,16 @@ func (b *lwb4) release() error {
 	err := b.set.Delete(b.fleet.now, b.fleet.config.Population.want(b.index, b.life))
 	b.fleet.alarm(b.index, b.set.Next())
 	return err
+}
+
+func (b *lwb4) held() Holding {
+	h := Holding{LwB4: b.fleet.config.Population.Address(b.index), Err: b.status.Err}
+	if b.status.Held {
+		if set, err := b.status.Grant.PortSet(); err != nil {
+			h.Err = err
+		} else {
+			h.Held, h.IPv4, h.PortSet = true, b.status.Grant.External, set
+		}
+	}
+	return h
 }

@@ -1,7 +1,6 @@
 package lwb4sim
 
 import (
-	"context"
 	"net/netip"
 	"sync"
 	"time"
@@ -84,24 +83,11 @@ func (s *script) held() int {
 	return len(s.blocks)
 }
 
-// serve answers on a link until ctx ends.
-func (s *script) serve(ctx context.Context, link Link) {
-	b := make([]byte, maxPacket)
-	for {
-		n, err := link.Receive(ctx, b)
-		if err != nil {
-			return
-		}
-		d, err := datagram.Parse(b[:n])
-		if err != nil {
-			continue
-		}
-		lwb4 := d.OuterFrom
-		if !lwb4.IsValid() {
-			lwb4 = d.From.Addr()
-		}
-		if answer := s.answer(lwb4, d.From.Addr(), d.Payload); answer != nil {
-			_ = link.Send(d.Reply(answer).Packet())
-		}
+// reply answers a datagram.
+func (s *script) reply(d *datagram.Datagram) []byte {
+	lwb4 := d.OuterFrom
+	if !lwb4.IsValid() {
+		lwb4 = d.From.Addr()
 	}
+	return s.answer(lwb4, d.From.Addr(), d.Payload)
 }
