@@ -88,6 +88,12 @@ func checkBody(t *testing.T, opcode Opcode, got, again Body) {
 	equal(t, again, got)
 }
 
+// rewrite reads an option and writes it again.
+func rewrite[T interface{ Append(Options) Options }](o Option, parse func([]byte) (T, error)) (Options, error) {
+	v, err := parse(o.Data)
+	return v.Append(nil), err
+}
+
 // readOption checks that an option of any content is read without a panic, and
 // one that is accepted is written with the same meaning.
 func readOption(t *testing.T, o Option) {
@@ -96,25 +102,15 @@ func readOption(t *testing.T, o Option) {
 	var err error
 	switch o.Code {
 	case CodeThirdParty:
-		var v ThirdParty
-		v, err = ParseThirdParty(o.Data)
-		written = v.Append(nil)
+		written, err = rewrite(o, ParseThirdParty)
 	case CodePreferFailure:
-		var v PreferFailure
-		v, err = ParsePreferFailure(o.Data)
-		written = v.Append(nil)
+		written, err = rewrite(o, ParsePreferFailure)
 	case CodeFilter:
-		var v Filter
-		v, err = ParseFilter(o.Data)
-		written = v.Append(nil)
+		written, err = rewrite(o, ParseFilter)
 	case CodeThirdPartyID:
-		var v ThirdPartyID
-		v, err = ParseThirdPartyID(o.Data)
-		written = v.Append(nil)
+		written, err = rewrite(o, ParseThirdPartyID)
 	case CodePortSet:
-		var v PortSet
-		v, err = ParsePortSet(o.Data)
-		written = v.Append(nil)
+		written, err = rewrite(o, ParsePortSet)
 	case CodeDescription:
 		v, valid := ParseDescription(o.Data)
 		if !valid {
