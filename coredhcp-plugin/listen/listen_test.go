@@ -24,23 +24,13 @@ func link(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("root is missing: a network namespace is needed")
 	}
+	// The thread ends with the test, and the namespace with its last thread and socket.
 	runtime.LockOSThread()
-	before, err := netns.Get()
-	if err != nil {
-		t.Fatal(err)
-	}
 	own, err := netns.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := netns.Set(before); err != nil {
-			t.Fatal(err) // the thread is of no use, and ends with its goroutine
-		}
-		own.Close()
-		before.Close()
-		runtime.UnlockOSThread()
-	})
+	own.Close()
 	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "server0"}, PeerName: "client0"}
 	if err := netlink.LinkAdd(pair); err != nil {
 		t.Fatal(err)
