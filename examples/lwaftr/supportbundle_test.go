@@ -1,12 +1,9 @@
 package main
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"errors"
-	"io"
 	"os"
-	"path"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,33 +12,26 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/dataplane/fake"
 )
 
-// opened is the files of a bundle, without its folder.
+// opened is the files of a bundle, without its folder, as tar unpacks them.
 func opened(t *testing.T, file string) map[string]string {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "tar", "-xzf", file, "-C", dir).CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v\n%s", err, out)
 	}
-	defer f.Close()
-	compressed, err := gzip.NewReader(f)
+	paths, err := filepath.Glob(filepath.Join(dir, "*", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := make(map[string]string)
-	for archive := tar.NewReader(compressed); ; {
-		head, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := io.ReadAll(archive)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[path.Base(head.Name)] = string(text)
+		files[filepath.Base(path)] = string(text)
 	}
+	return files
 }
 
 // TestSupportBundle: it has how the router is and nothing of subscribers, unless
