@@ -121,9 +121,19 @@ func newReload() *cobra.Command {
 	return cmd
 }
 
-func newPCPReset() *cobra.Command {
+// newOrder makes cmd one that has the router do something at once, and prints
+// nothing.
+func newOrder(cmd *cobra.Command, do func(ctx context.Context, c *api.Client, args []string) error) *cobra.Command {
 	var t target
-	cmd := &cobra.Command{
+	cmd.RunE = t.ask(func(ctx context.Context, _ *cobra.Command, args []string, c *api.Client) error {
+		return do(ctx, c, args)
+	})
+	t.flags(cmd, 30*time.Second)
+	return cmd
+}
+
+func newPCPReset() *cobra.Command {
+	return newOrder(&cobra.Command{
 		Use:   "pcp-reset",
 		Short: "have all PCP clients ask for their port sets again",
 		Long: "Pcp-reset begins a new epoch (RFC 6887 section 8.5): the running router tells all PCP clients\n" +
@@ -132,17 +142,11 @@ func newPCPReset() *cobra.Command {
 			"meanwhile goes on.",
 		Example: "  lwaftr pcp-reset",
 		Args:    cobra.NoArgs,
-		RunE: t.ask(func(ctx context.Context, _ *cobra.Command, _ []string, c *api.Client) error {
-			return c.ResetPCP(ctx)
-		}),
-	}
-	t.flags(cmd, 30*time.Second)
-	return cmd
+	}, func(ctx context.Context, c *api.Client, _ []string) error { return c.ResetPCP(ctx) })
 }
 
 func newResync() *cobra.Command {
-	var t target
-	cmd := &cobra.Command{
+	return newOrder(&cobra.Command{
 		Use:   "resync",
 		Short: "make the running router compare its data plane with its table",
 		Long: "Resync makes the running router read back what its data plane holds, and mend what differs\n" +
@@ -150,17 +154,11 @@ func newResync() *cobra.Command {
 			"last sync of lwaftr show status.",
 		Example: "  lwaftr resync",
 		Args:    cobra.NoArgs,
-		RunE: t.ask(func(ctx context.Context, _ *cobra.Command, _ []string, c *api.Client) error {
-			return c.Resync(ctx)
-		}),
-	}
-	t.flags(cmd, 30*time.Second)
-	return cmd
+	}, func(ctx context.Context, c *api.Client, _ []string) error { return c.Resync(ctx) })
 }
 
 func newLogLevel() *cobra.Command {
-	var t target
-	cmd := &cobra.Command{
+	return newOrder(&cobra.Command{
 		Use:   "log-level LEVEL",
 		Short: "change what the running router logs",
 		Long: "Log-level changes what the running router logs: error, warning, info, debug or trace. It lasts until\n" +
@@ -168,10 +166,5 @@ func newLogLevel() *cobra.Command {
 		Example:   "  lwaftr log-level debug",
 		Args:      cobra.ExactArgs(1),
 		ValidArgs: []string{"error", "warning", "info", "debug", "trace"},
-		RunE: t.ask(func(ctx context.Context, _ *cobra.Command, args []string, c *api.Client) error {
-			return c.SetLogLevel(ctx, args[0])
-		}),
-	}
-	t.flags(cmd, 30*time.Second)
-	return cmd
+	}, func(ctx context.Context, c *api.Client, args []string) error { return c.SetLogLevel(ctx, args[0]) })
 }

@@ -49,19 +49,13 @@ func newDrain() *cobra.Command {
 }
 
 func newUndrain() *cobra.Command {
-	var t target
-	cmd := &cobra.Command{
+	return newOrder(&cobra.Command{
 		Use:   "undrain [POOL]...",
 		Short: "announce drained pools again",
 		Long: "Undrain ends drains, and whatever else keeps good pools from being announced: holds and\n" +
 			"hold-downs. It is about all pools if none is named. It does not wait; see lwaftr bgp show.",
 		Example: "  lwaftr undrain\n  lwaftr undrain residential",
-		RunE: t.ask(func(ctx context.Context, _ *cobra.Command, args []string, c *api.Client) error {
-			return c.Undrain(ctx, args...)
-		}),
-	}
-	t.flags(cmd, 30*time.Second)
-	return cmd
+	}, func(ctx context.Context, c *api.Client, args []string) error { return c.Undrain(ctx, args...) })
 }
 
 // errNotDrained is why a command ends before a drain does.
