@@ -14,11 +14,7 @@ import (
 // TestTUN: the kernel carries the packets of a fleet, over a bad way, to a server
 // on a socket of its own, in a namespace, and the answers back.
 func TestTUN(t *testing.T) {
-	netlab.Require(t)
-	lab := netlab.New()
-	t.Cleanup(func() { check(t, lab.Close()) })
-	ns, err := lab.Namespace("lwb4sim")
-	check(t, err)
+	ns := newNode(t)
 	var tun *TUN
 	check(t, ns.Do(func() (err error) { tun, err = OpenTUN("lwb4s"); return err }))
 	t.Cleanup(func() { check(t, tun.Close()) })
@@ -28,12 +24,7 @@ func TestTUN(t *testing.T) {
 	check(t, ns.Address("lwb4s", netip.PrefixFrom(config.Population.BR, 64)))
 	check(t, ns.Route(netip.MustParsePrefix("2001:db8:1000::/36"), netip.MustParseAddr("2001:db8:ff::2")))
 
-	var socket net.PacketConn
-	server := config.Population.server().String()
-	check(t, ns.Do(func() (err error) { socket, err = net.ListenPacket("udp", server); return err }))
-	t.Cleanup(func() { _ = socket.Close() })
-	script := newScript()
-	go serveSocket(script, socket)
+	script := answer(t, ns, config.Population)
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -61,17 +52,36 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// serveSocket answers until the socket is closed.
-func serveSocket(s *script, conn net.PacketConn) {
-	b := make([]byte, maxPacket)
-	for {
-		n, from, err := conn.ReadFrom(b)
-		if err != nil {
-			return
+// newNode is a namespace for one test.
+func newNode(t *testing.T) *netlab.Namespace {
+	t.Helper()
+	netlab.Require(t)
+	lab := netlab.New()
+	t.Cleanup(func() { check(t, lab.Close()) })
+	ns, err := lab.Namespace("lwb4sim")
+	check(t, err)
+	return ns
+}
+
+// answer has a script answer p on a socket of a node.
+func answer(t *testing.T, ns *netlab.Namespace, p Population) *script {
+	t.Helper()
+	var conn net.PacketConn
+	check(t, ns.Do(func() (err error) { conn, err = net.ListenPacket("udp", p.server().String()); return err }))
+	t.Cleanup(func() { _ = conn.Close() })
+	s := newScript()
+	go func() {
+		b := make([]byte, maxPacket)
+		for {
+			n, from, err := conn.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			client := from.(*net.UDPAddr).AddrPort().Addr()
+			if answer := s.answer(client, client, b[:n]); answer != nil {
+				_, _ = conn.WriteTo(answer, from)
+			}
 		}
-		client := from.(*net.UDPAddr).AddrPort().Addr()
-		if answer := s.answer(client, client, b[:n]); answer != nil {
-			_, _ = conn.WriteTo(answer, from)
-		}
-	}
+	}()
+	return s
 }
