@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv6"
 
@@ -103,10 +102,9 @@ func (p *Plugin) startDHCPv6(ctx context.Context, r *runner, run *running) error
 	}
 	run.dhcpv6 = s
 	r.run(ctx, "dhcpv6", s.Run)
+	self := server.Identifier(duid)
 	respond := func(ctx context.Context, device string, datagram []byte) []byte {
-		ctx, cancel := context.WithTimeout(ctx, dhcpv6Timeout)
-		defer cancel()
-		return s.Respond(ctx, device, duid, datagram)
+		return s.Respond(ctx, device, self, datagram)
 	}
 	for i, at := range c.Listen {
 		socket, err := listen.Open(ctx, at, p.dhcpv6Port)
@@ -114,14 +112,10 @@ func (p *Plugin) startDHCPv6(ctx context.Context, r *runner, run *running) error
 			return &ConfigError{element.At("dhcpv6", element.At(element.Item("listen", i), err))}
 		}
 		r.closing(socket.Close)
-		r.run(ctx, "dhcpv6 at "+at.String(), func(ctx context.Context) error { return socket.Run(ctx, c.MaxPending, respond) })
+		r.run(ctx, "dhcpv6 at "+at.String(), func(ctx context.Context) error { return socket.Run(ctx, c.MostAtOnce(), respond) })
 	}
 	return nil
 }
-
-// dhcpv6Timeout bounds what a message may take altogether. Clients ask again after
-// seconds.
-const dhcpv6Timeout = 10 * time.Second
 
 // dhcpv6State is the collection of the store with what the DHCPv6 server has to
 // remember besides what it has delegated, and duidKey the key of its DUID.

@@ -51,7 +51,7 @@ func dhcpv6Ask(t *testing.T, p *Plugin, kind dhcpv6.MessageType, to dhcpv6.DUID)
 	}
 	m.AddOption(dhcpv6.OptRequestedOption(dhcpv6.OptionS46ContLW))
 	m.AddOption(&dhcpv6.OptIAPD{IaId: [4]byte{1}})
-	answer, err := dhcpv6.MessageFromBytes(run.dhcpv6.Respond(t.Context(), "", duid, m.ToBytes()))
+	answer, err := dhcpv6.MessageFromBytes(run.dhcpv6.Respond(t.Context(), "", server.Identifier(duid), m.ToBytes()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,15 +90,26 @@ func (b *Book) Held(client string) []Delegation {
 // Put makes d what is known of its prefix.
 func (b *Book) Put(d Delegation) {
 	r, ok := b.records[d.Prefix]
-	if ok {
+	stays := ok && r.linkedAs(d)
+	switch {
+	case stays:
+	case ok:
 		b.unlink(r)
-	} else {
+	default:
 		r = &record{Delegation: Delegation{Prefix: d.Prefix}, stock: b.stockOf(d.Prefix)}
 		b.records[d.Prefix] = r
 	}
 	b.journal.note(r.Delegation, d)
 	r.Delegation = d
-	b.link(r)
+	if !stays {
+		b.link(r)
+	}
+}
+
+// linkedAs says whether r is linked as d would be.
+func (r *record) linkedAs(d Delegation) bool {
+	return r.State == d.State && r.Client == d.Client && r.Line == d.Line && r.Expires.Equal(d.Expires) &&
+		r.Until.Equal(d.Until) && (r.State == Bound || r.Owing == d.Owing)
 }
 
 // Drop forgets what is known of a prefix.

@@ -133,7 +133,7 @@ func (k *Keeper) settle(ctx context.Context, giveBack func(ctx context.Context, 
 // settled notes that nothing is owed for a prefix any more.
 func (s *Session) settled(prefix netip.Prefix) {
 	s.Disown(prefix)
-	s.do(func(b *Book, _ time.Time) { b.forget(prefix) })
+	s.do(func(b *Book) { b.forget(prefix) })
 }
 
 // nudge makes Run look again.

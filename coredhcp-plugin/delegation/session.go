@@ -49,12 +49,12 @@ func (k *Keeper) begin(client string) *Session {
 }
 
 // do changes the book.
-func (s *Session) do(f func(b *Book, now time.Time)) {
+func (s *Session) do(f func(b *Book)) {
 	s.k.mu.Lock()
 	defer s.k.mu.Unlock()
 	s.k.book.journal = &s.journal
 	defer func() { s.k.book.journal = nil }()
-	f(s.k.book, s.k.clock.Now())
+	f(s.k.book)
 }
 
 // Held returns what the client holds as of this session, ordered by IAID.
@@ -66,7 +66,7 @@ func (s *Session) Grant(q Query) (d Delegation, err error) {
 	if err := s.fits(q.Holder); err != nil {
 		return Delegation{}, err
 	}
-	s.do(func(b *Book, now time.Time) { d, err = b.Grant(q, now) })
+	s.do(func(b *Book) { d, err = b.Grant(q, s.k.clock.Now()) })
 	return d, err
 }
 
@@ -76,7 +76,8 @@ func (s *Session) Adopt(prefix netip.Prefix, h Holder, lifetime time.Duration) (
 	if err := s.fits(h); err != nil {
 		return Delegation{}, err
 	}
-	s.do(func(b *Book, now time.Time) {
+	s.do(func(b *Book) {
+		now := s.k.clock.Now()
 		d = b.known(prefix)
 		if d.State != Bound || d.Holder != h {
 			d.Start, d.Horizon = floor(now), time.Time{}
@@ -108,13 +109,13 @@ func (s *Session) Withdraw(iaid uint32, prefix netip.Prefix) error {
 }
 
 func (s *Session) finish(iaid uint32, prefix netip.Prefix, how func(*Book, Delegation, time.Time)) (err error) {
-	s.do(func(b *Book, now time.Time) {
+	s.do(func(b *Book) {
 		d, ok := b.Get(prefix)
 		if !ok || d.State != Bound || d.Client != s.client || d.IAID != iaid {
 			err = ErrUnknown
 			return
 		}
-		how(b, d, now)
+		how(b, d, s.k.clock.Now())
 	})
 	return err
 }
@@ -158,7 +159,7 @@ func (s *Session) Disown(prefix netip.Prefix) {
 
 // change changes what the client has, if it has that.
 func (s *Session) change(prefix netip.Prefix, f func(d *Delegation)) {
-	s.do(func(b *Book, _ time.Time) {
+	s.do(func(b *Book) {
 		if d, ok := b.Get(prefix); ok && d.Client == s.client {
 			f(&d)
 			b.Put(d)

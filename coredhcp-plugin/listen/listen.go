@@ -3,12 +3,12 @@
 package listen
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
 	"syscall"
 	"time"
 
@@ -65,15 +65,8 @@ const queue = 4 << 20
 
 // Socket is one place at which a server is asked.
 type Socket struct {
-	conn    *net.UDPConn
-	device  string
-	buffers sync.Pool // of *buffer
-}
-
-// buffer is a datagram and what the kernel says of it.
-type buffer struct {
-	datagram [maxDatagram]byte
-	control  [64]byte
+	conn   *net.UDPConn
+	device string
 }
 
 // Open opens a socket at a port, which is Port but in tests. The caller closes it.
@@ -99,7 +92,6 @@ func Open(ctx context.Context, c Config, port uint16) (*Socket, error) {
 		return nil, fmt.Errorf("DHCPv6 on %s: %w", c, err)
 	}
 	s := &Socket{conn: opened.(*net.UDPConn), device: c.Interface} // of network udp6
-	s.buffers.New = func() any { return new(buffer) }
 	if err := s.prepare(!c.Address.IsValid()); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("DHCPv6 on %s: %w", c, err)
@@ -142,33 +134,25 @@ var past = time.Unix(1, 0)
 // kernel.
 func (s *Socket) Run(ctx context.Context, most int, respond Respond) error {
 	defer context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(past) })()
-	var working sync.WaitGroup
-	defer working.Wait()
-	slots := make(chan struct{}, most)
+	crew := newCrew(most, func(j job) {
+		// One that cannot be sent is lost, and the client asks again.
+		if answer := respond(ctx, s.device, j.datagram); answer != nil {
+			_, _ = s.conn.WriteToUDPAddrPort(answer, j.from)
+		}
+	})
+	defer crew.end()
+	datagram, control := make([]byte, maxDatagram), make([]byte, 64)
 	for {
-		b := s.buffers.Get().(*buffer)
-		n, controls, _, from, err := s.conn.ReadMsgUDPAddrPort(b.datagram[:], b.control[:])
+		n, controls, _, from, err := s.conn.ReadMsgUDPAddrPort(datagram, control)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("DHCPv6 at %s: %w", s.conn.LocalAddr(), err)
 		}
-		if !heard(b.datagram[:n], b.control[:controls]) {
-			s.buffers.Put(b)
-			continue
+		if heard(datagram[:n], control[:controls]) {
+			crew.give(job{bytes.Clone(datagram[:n]), from})
 		}
-		slots <- struct{}{}
-		working.Go(func() {
-			defer func() { <-slots }()
-			defer s.buffers.Put(b)
-			answer := respond(ctx, s.device, b.datagram[:n])
-			if answer == nil {
-				return
-			}
-			// One that cannot be sent is lost, and the client asks again.
-			_, _ = s.conn.WriteToUDPAddrPort(answer, from)
-		})
 	}
 }
 

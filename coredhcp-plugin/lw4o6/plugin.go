@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/coredhcp/coredhcp/handler"
 	"github.com/coredhcp/coredhcp/logger"
@@ -39,16 +38,10 @@ func setup6(args ...string) (handler.Handler6, error) {
 	return instance.Handle, nil
 }
 
-// timeout bounds what a message may take altogether. Clients ask again after
-// seconds.
-const timeout = 10 * time.Second
-
 // Handle is a handler of coredhcp. It answers nothing once the Instance has ended.
 func (i *Instance) Handle(req, resp dhcpv6.DHCPv6) (dhcpv6.DHCPv6, bool) {
 	if i.ctx.Err() != nil {
 		return nil, true
 	}
-	ctx, cancel := context.WithTimeout(i.ctx, timeout)
-	defer cancel()
-	return i.server.Answer(ctx, "", req, resp)
+	return i.server.Answer(i.ctx, "", req, resp)
 }

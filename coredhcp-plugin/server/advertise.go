@@ -68,8 +68,7 @@ func (s *Server) offer(q question, have []delegation.Delegation) []result {
 // offerSoftwire says what softwire would go with d. If that is not to be had in
 // time the client learns it from the Reply.
 func (s *Server) offerSoftwire(ctx context.Context, q question, d delegation.Delegation, t *told) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
-	defer cancel()
+	ctx = s.patient.within(ctx)
 	w := s.want(q, d, t.pool)
 	offer := s.softwires.Offer
 	if t.pool.Mechanism != ByDHCPv6 {

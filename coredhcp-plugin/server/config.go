@@ -59,7 +59,7 @@ func DefaultConfig() Config {
 		Patience:    500 * time.Millisecond,
 		Retry:       time.Minute,
 		MaxOffers:   1 << 16,
-		MaxPending:  1 << 14,
+		MaxPending:  1 << 12,
 		ClientRate:  10,
 		LinkRate:    0,
 	}

@@ -62,7 +62,7 @@ func (e event) describe() Count {
 		noBinding:    {Name: "no-binding", Meaning: "IA_PDs answered NoBinding"},
 		malformed:    {Name: "malformed", Meaning: "DHCPv6 messages that are not valid, or for another server", Drop: true},
 		limited:      {Name: "limited", Meaning: "DHCPv6 messages beyond client-rate or link-rate", Drop: true},
-		overloaded:   {Name: "overloaded", Meaning: "DHCPv6 messages beyond max-pending", Drop: true},
+		overloaded:   {Name: "overloaded", Meaning: "DHCPv6 messages that found no room to wait, or waited too long", Drop: true},
 		failed:       {Name: "failed", Meaning: "DHCPv6 messages that could not be decided or stored", Drop: true},
 	}[e]
 }

@@ -24,7 +24,7 @@ func TestFollow(t *testing.T) {
 				a.to = serverID
 			}
 			req := a.message().(*dhcpv6.Message)
-			resp := begin(req, serverID)
+			resp := begin(req, Identifier(serverID))
 			if delegates.IsValid() {
 				pd := &dhcpv6.OptIAPD{IaId: [4]byte{0, 0, 0, 1}}
 				pd.Options.Add(prefixOption(delegates, 30*time.Minute, time.Hour))

@@ -54,7 +54,7 @@ func FuzzHandler(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, datagram []byte) {
-		answer := s.Respond(ctx, "access0", serverID, datagram)
+		answer := s.Respond(ctx, "access0", Identifier(serverID), datagram)
 		if answer == nil {
 			return
 		}

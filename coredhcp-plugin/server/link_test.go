@@ -73,7 +73,7 @@ func TestRelays(t *testing.T) {
 			relay.AddOption(dhcpv6.OptInterfaceID([]byte{byte(i)}))
 			d = relay
 		}
-		answer := s.server.Respond(t.Context(), "", serverID, d.ToBytes())
+		answer := s.server.Respond(t.Context(), "", Identifier(serverID), d.ToBytes())
 		got, err := dhcpv6.FromBytes(answer)
 		if err != nil {
 			t.Fatal(err)

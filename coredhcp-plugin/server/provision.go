@@ -103,8 +103,7 @@ func (s *Server) poolWith(q question, d delegation.Delegation) *Pool {
 // acquire asks for the softwire that goes with d, for as long as a client is made
 // to wait.
 func (s *Server) acquire(ctx context.Context, session *delegation.Session, q question, d delegation.Delegation, p *Pool) (Grant, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
-	defer cancel()
+	ctx = s.patient.within(ctx)
 	w := s.want(q, d, p)
 	if p.Mechanism != ByDHCPv6 {
 		return s.foreign(ctx, w)

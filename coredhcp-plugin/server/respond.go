@@ -7,10 +7,16 @@ import (
 	"github.com/insomniacslk/dhcp/iana"
 )
 
-// Respond answers a datagram of a client or relay agent as a server of its own, by
-// the name of duid, that has prefixes and no addresses. nil is no answer. device is
-// what it came in by.
-func (s *Server) Respond(ctx context.Context, device string, duid dhcpv6.DUID, datagram []byte) []byte {
+// Identifier is the option by which clients know the server with a DUID. Its octets
+// are made once, and not for each answer.
+func Identifier(duid dhcpv6.DUID) dhcpv6.Option {
+	return &dhcpv6.OptionGeneric{OptionCode: dhcpv6.OptionServerID, OptionData: duid.ToBytes()}
+}
+
+// Respond answers a datagram of a client or relay agent as a server of its own, with
+// an Identifier, that has prefixes and no addresses. nil is no answer. device is what
+// it came in by.
+func (s *Server) Respond(ctx context.Context, device string, self dhcpv6.Option, datagram []byte) []byte {
 	req, err := dhcpv6.FromBytes(datagram)
 	if err != nil {
 		s.warn(malformed, question{}, err)
@@ -21,7 +27,7 @@ func (s *Server) Respond(ctx context.Context, device string, duid dhcpv6.DUID, d
 		s.warn(malformed, question{}, err)
 		return nil
 	}
-	to, _ := s.Answer(ctx, device, req, begin(msg, duid))
+	to, _ := s.Answer(ctx, device, req, begin(msg, self))
 	answer, ok := to.(*dhcpv6.Message)
 	// RFC 8415 section 18.3.3: who has no addresses cannot say anything of them.
 	if !ok || answer == nil || msg.Type() == dhcpv6.MessageTypeConfirm {
@@ -42,9 +48,9 @@ func (s *Server) Respond(ctx context.Context, device string, duid dhcpv6.DUID, d
 
 // begin is the answer to msg before anybody has looked at it (RFC 8415 sections
 // 18.3.9 and 18.3.10).
-func begin(msg *dhcpv6.Message, duid dhcpv6.DUID) *dhcpv6.Message {
+func begin(msg *dhcpv6.Message, self dhcpv6.Option) *dhcpv6.Message {
 	to := &dhcpv6.Message{MessageType: dhcpv6.MessageTypeReply, TransactionID: msg.TransactionID}
-	to.AddOption(dhcpv6.OptServerID(duid))
+	to.AddOption(self)
 	if client := msg.GetOneOption(dhcpv6.OptionClientID); client != nil {
 		to.AddOption(client)
 	}

@@ -277,7 +277,7 @@ func (a ask) message() dhcpv6.DHCPv6 {
 // send sends a message and returns what is answered, nil for nothing.
 func (s *scene) send(a ask) *dhcpv6.Message {
 	s.t.Helper()
-	answer := s.server.Respond(s.t.Context(), "access0", serverID, a.message().ToBytes())
+	answer := s.server.Respond(s.t.Context(), "access0", Identifier(serverID), a.message().ToBytes())
 	if answer == nil {
 		return nil
 	}

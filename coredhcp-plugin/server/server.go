@@ -23,8 +23,10 @@ type Server struct {
 
 	perClient *limiter.Limiter[string]
 	perLink   *limiter.Limiter[string]
-	// slots has a token for each message that is worked on.
-	slots   chan struct{}
+	turns     *turns
+	// whole is for all of a message, patient for its softwire.
+	whole, patient *deadlines
+
 	replays *replays
 	counts  counts
 }
@@ -40,7 +42,9 @@ func New(config Config, st delegation.Store, softwires Softwires, wall func() ti
 		keeper:    delegation.NewKeeper(config.Delegation(), st, wall, log),
 		perClient: limiter.New[string](config.ClientRate),
 		perLink:   limiter.New[string](config.LinkRate),
-		slots:     make(chan struct{}, config.MaxPending),
+		turns:     newTurns(working, config.MaxPending, turnPatience),
+		whole:     newDeadlines(timeout),
+		patient:   newDeadlines(config.Patience),
 		replays:   newReplays(),
 	}, nil
 }
@@ -63,7 +67,7 @@ func (s *Server) Run(ctx context.Context) error {
 // Answer completes resp, which has the identifiers and the type of the answer to
 // req and what other handlers have put there; nil is no answer. device is the
 // server's that req came in by, if that is known. With stop nothing else is to look
-// at the message. It waits until ctx ends at most.
+// at the message. It waits until ctx ends at most, and some seconds.
 func (s *Server) Answer(ctx context.Context, device string, req, resp dhcpv6.DHCPv6) (answer dhcpv6.DHCPv6, stop bool) {
 	to, ok := resp.(*dhcpv6.Message)
 	if !ok || to == nil {
@@ -78,15 +82,13 @@ func (s *Server) Answer(ctx context.Context, device string, req, resp dhcpv6.DHC
 		s.warn(limited, q, nil)
 		return nil, true
 	}
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	default:
+	if !s.turns.take(ctx, q.kind != dhcpv6.MessageTypeSolicit) {
 		s.warn(overloaded, q, nil)
 		return nil, true
 	}
+	defer s.turns.pass()
 	s.counts.add(received(q.kind))
-	if err := s.answer(ctx, q, to); err != nil {
+	if err := s.answer(s.whole.within(ctx), q, to); err != nil {
 		if !errors.Is(err, errSilence) {
 			s.warn(failed, q, err)
 		}
@@ -95,6 +97,10 @@ func (s *Server) Answer(ctx context.Context, device string, req, resp dhcpv6.DHC
 	s.counts.add(answered)
 	return to, false
 }
+
+// timeout bounds what a message may take altogether. Clients ask again after
+// seconds.
+const timeout = 10 * time.Second
 
 // admit says whether a message is looked at: not if its sender sends too many.
 func (s *Server) admit(q question) bool {

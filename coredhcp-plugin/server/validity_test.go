@@ -65,7 +65,7 @@ func TestNoClient(t *testing.T) {
 				m.AddOption(dhcpv6.OptServerID(serverID))
 			}
 			m.AddOption(dhcpv6.OptRequestedOption(dhcpv6.OptionDHCP4oDHCP6Server))
-			answer := s.server.Respond(t.Context(), "", serverID, m.ToBytes())
+			answer := s.server.Respond(t.Context(), "", Identifier(serverID), m.ToBytes())
 			if (answer != nil) != (kind == dhcpv6.MessageTypeInformationRequest) {
 				t.Errorf("%s is answered with %x", kind, answer)
 			}
