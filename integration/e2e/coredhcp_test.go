@@ -16,9 +16,9 @@ import (
 
 // coredhcp is our DHCPv6 server, on the scene's node for it.
 type coredhcp struct {
-	scene   *scene.Scene
-	config  string
-	process *netlab.Process
+	scene          *scene.Scene
+	config, plugin string // the files
+	process        *netlab.Process
 }
 
 // newCoredhcp starts one with pools, and with other keys of dhcpv6, all of them in
@@ -29,10 +29,9 @@ func newCoredhcp(ctx context.Context, t *testing.T, s *scene.Scene, keys string,
 	in := func(name string) string { return filepath.Join(folder, name) }
 	plugin := fmt.Sprintf("store: %s\nrouter: {socket: %s}\ndhcpv6: {%s, pools: [%s]}\n",
 		in("delegations.db"), s.Socket(), keys, strings.Join(pools, ", "))
-	must(t, os.WriteFile(in("lw4o6.yaml"), []byte(plugin), 0o600))
-	config := fmt.Sprintf("server6:\n  listen: [\"[::]:547\"]\n  plugins:\n    - server_id: LL 02:00:00:00:00:01\n    - lw4o6: %s\n", in("lw4o6.yaml"))
-	must(t, os.WriteFile(in("coredhcp.yaml"), []byte(config), 0o600))
-	c := &coredhcp{scene: s, config: in("coredhcp.yaml")}
+	c := &coredhcp{scene: s, config: in("coredhcp.yaml"), plugin: in("lw4o6.yaml")}
+	must(t, os.WriteFile(c.plugin, []byte(plugin), 0o600))
+	must(t, c.identify("02:00:00:00:00:01"))
 	t.Cleanup(func() {
 		if t.Failed() && c.process != nil {
 			t.Logf("coredhcp wrote:\n%s", c.process.Output())
@@ -40,6 +39,12 @@ func newCoredhcp(ctx context.Context, t *testing.T, s *scene.Scene, keys string,
 	})
 	must(t, c.start(ctx))
 	return c
+}
+
+// identify has it be a server with the DUID of a link-layer address when it starts.
+func (c *coredhcp) identify(address string) error {
+	const config = "server6:\n  listen: [\"[::]:547\"]\n  plugins:\n    - server_id: LL %s\n    - lw4o6: %s\n"
+	return os.WriteFile(c.config, fmt.Appendf(nil, config, address, c.plugin), 0o600)
 }
 
 // start starts it, also again, and returns when it serves.

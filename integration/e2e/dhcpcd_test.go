@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,125 +16,69 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
-// dhcpcd is the DHCPv6 client of that name, on a CPE. It runs a script with what
-// it knows whenever that changes, which here leaves a file for each kind of event.
+// dhcpcd is the DHCPv6 client of that name, of BSD and Debian.
 type dhcpcd struct {
-	*testing.T
-	node    *netlab.Namespace
-	folder  string
-	process *netlab.Process
+	*scripted
+	config string
 }
 
-func newDHCPCD(t *testing.T, node *netlab.Namespace) *dhcpcd {
+func newDHCPCD(t *testing.T, node *netlab.Namespace) dhcpClient {
 	t.Helper()
-	c := &dhcpcd{T: t, node: node, folder: t.TempDir()}
-	const config = "duid ll\nrelease\nnoipv6rs\nallowinterfaces %[1]s\ninterface %[1]s\n  ia_pd 1\n  option dhcp6_s46_cont_lw\n"
-	must(t, os.WriteFile(c.file("conf"), fmt.Appendf(nil, config, scene.CPEWAN), 0o600))
-	script := fmt.Sprintf("#!/bin/sh\nenv > %[1]s.new && mv %[1]s.new %[1]s\n", c.file("$reason"))
-	must(t, os.WriteFile(c.file("script"), []byte(script), 0o700))
-	t.Cleanup(func() {
-		if t.Failed() && c.process != nil {
-			t.Logf("dhcpcd on %s wrote:\n%s", node, c.process.Output())
-		}
-	})
+	c := &dhcpcd{scripted: newScripted(t, node, "dhcpcd", "$reason")}
+	c.config = filepath.Join(c.folder, "conf")
+	const text = "duid ll\nrelease\nnoipv6rs\nallowinterfaces %[1]s\ninterface %[1]s\n  ia_pd 1\n  option dhcp6_s46_cont_lw\n"
+	must(t, os.WriteFile(c.config, fmt.Appendf(nil, text, scene.CPEWAN), 0o600))
 	return c
 }
 
-func (c *dhcpcd) file(name string) string { return filepath.Join(c.folder, name) }
-
-// start starts it with nothing but its DUID known.
 func (c *dhcpcd) start() {
 	c.Helper()
 	// It has one place for its files on each machine.
 	const alone = "mount -t tmpfs dhcpcd /var/lib/dhcpcd && mount -t tmpfs run /run && exec "
+	c.run("unshare", "--mount", "sh", "-c", alone+fmt.Sprintf("dhcpcd -6 -B -d -f %s -c %s %s", c.config, c.script, scene.CPEWAN))
+}
+
+func (c *dhcpcd) next(ctx context.Context, e dhcpEvent) (h holding) {
+	c.Helper()
+	kinds := map[dhcpEvent]string{dhcpBound: "BOUND6", dhcpRenewed: "RENEW6", dhcpRebound: "REBIND6"}
+	variables := c.await(ctx, kinds[e])
+	const pd = "new_dhcp6_ia_pd1_"
 	var err error
-	c.process, err = c.node.Start("unshare", "--mount", "sh", "-c",
-		alone+fmt.Sprintf("dhcpcd -6 -B -d -f %s -c %s %s", c.file("conf"), c.file("script"), scene.CPEWAN))
+	h.prefix, err = netip.ParsePrefix(variables[pd+"prefix1"] + "/" + variables[pd+"prefix1_length"])
 	must(c.T, err)
+	h.t1, err = time.ParseDuration(variables[pd+"t1"] + "s")
+	must(c.T, err)
+	h.softwire, err = readDHCPCD(h.prefix, variables)
+	must(c.T, err)
+	return h
 }
 
-// stop has it release what it holds, and end.
-func (c *dhcpcd) stop() {
-	c.Helper()
-	must(c.T, c.process.Signal(syscall.SIGTERM))
-	<-c.process.Done()
-}
-
-// eventLimit bounds the wait for an event.
-const eventLimit = 45 * time.Second
-
-// next waits for the next event of a kind, and returns what dhcpcd knew then.
-func (c *dhcpcd) next(ctx context.Context, reason string) known {
-	c.Helper()
-	ctx, cancel := context.WithTimeout(ctx, eventLimit)
-	defer cancel()
-	for {
-		text, err := os.ReadFile(c.file(reason))
-		if err == nil {
-			must(c.T, os.Remove(c.file(reason)))
-			k := known{}
-			for line := range strings.Lines(string(text)) {
-				name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-				k[name] = value
-			}
-			return k
-		}
-		select {
-		case <-ctx.Done():
-			c.Fatalf("no %s of dhcpcd: %v\n%s", reason, ctx.Err(), c.process.Output())
-		case <-c.process.Done():
-			c.Fatalf("dhcpcd ended before %s:\n%s", reason, c.process.Output())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// known is variables of dhcpcd.
-type known map[string]string
-
-// prefix is the delegated prefix.
-func (k known) prefix() (netip.Prefix, error) {
-	return netip.ParsePrefix(k["new_dhcp6_ia_pd1_prefix1"] + "/" + k["new_dhcp6_ia_pd1_prefix1_length"])
-}
-
-// softwire is what dhcpcd found in the option; false if there was none. It leaves
-// port parameters as they are on the wire, behind the prefix that it has read.
-func (k known) softwire() (w softwire.Softwire, ok bool, err error) {
+// readDHCPCD is what dhcpcd found in the option; without an address if there was
+// none. It leaves port parameters as they are on the wire, behind the prefix that it
+// has read.
+func readDHCPCD(prefix netip.Prefix, variables map[string]string) (w softwire.Softwire, err error) {
 	const bind = "new_dhcp6_s46_cont_lw_s46_v4v6bind_"
-	if _, ok := k[bind+"ipv4_address"]; !ok {
-		return w, false, nil
+	if _, ok := variables[bind+"ipv4_address"]; !ok {
+		return w, nil
 	}
-	if w.IPv4, err = netip.ParseAddr(k[bind+"ipv4_address"]); err != nil {
-		return w, false, err
+	if w.IPv4, err = netip.ParseAddr(variables[bind+"ipv4_address"]); err != nil {
+		return w, err
 	}
-	if w.BR, err = netip.ParseAddr(k["new_dhcp6_s46_cont_lw_s64_br"]); err != nil {
-		return w, false, err
+	if w.BR, err = netip.ParseAddr(variables["new_dhcp6_s46_cont_lw_s64_br"]); err != nil {
+		return w, err
 	}
-	prefix, err := k.prefix()
-	if err != nil {
-		return w, false, err
-	}
-	rest, err := hex.DecodeString(k[bind+"ipv6_prefix_and_options"])
+	rest, err := hex.DecodeString(variables[bind+"ipv6_prefix_and_options"])
 	octets := (prefix.Bits() + 7) / 8
-	if err != nil || len(rest) != octets+8 || k[bind+"ipv6_prefix_len"] != fmt.Sprint(prefix.Bits()) {
-		return w, false, fmt.Errorf("a binding for %s/%s that is not for %s", k[bind+"ipv6_prefix_and_options"], k[bind+"ipv6_prefix_len"], prefix)
+	if err != nil || len(rest) != octets+8 || variables[bind+"ipv6_prefix_len"] != fmt.Sprint(prefix.Bits()) {
+		return w, fmt.Errorf("a binding for %s/%s that is not for %s", variables[bind+"ipv6_prefix_and_options"], variables[bind+"ipv6_prefix_len"], prefix)
 	}
 	var params s46.PortParams
 	if err := params.FromBytes(rest[octets+4:]); err != nil {
-		return w, false, err
+		return w, err
 	}
 	if w.PortSet, err = params.PortSet(); err != nil {
-		return w, false, err
+		return w, err
 	}
 	w.B4, err = softwire.TunnelAddress(prefix, w.IPv4, w.PortSet)
-	return w, err == nil, err
-}
-
-// requireChain ends a test on a machine without the programs of others that it
-// needs.
-func requireChain(t *testing.T) {
-	t.Helper()
-	for program, pkg := range map[string]string{"dhcpcd": "dhcpcd-base", "dhcrelay": "isc-dhcp-relay", "unshare": "util-linux"} {
-		netlab.RequireProgram(t, program, pkg)
-	}
+	return w, err
 }

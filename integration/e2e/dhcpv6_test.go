@@ -26,22 +26,23 @@ type chain struct {
 
 // Lifetimes of what the chain delegates.
 const (
-	chainValid = 6 * time.Second
-	chainRetry = time.Second // of who got no softwire
+	chainPreferred = 6 * time.Second // which says when clients renew and rebind
+	chainValid     = 10 * time.Second
+	chainRetry     = time.Second // of who got no softwire
 )
 
 // newChain starts everything but the clients. Each subscriber's prefix is in a
 // pool of its link, since nobody tells the access router of routes.
 func newChain(t *testing.T, o scene.Options) (context.Context, *chain) {
 	t.Helper()
-	requireChain(t)
+	netlab.RequireProgram(t, "dhcrelay", "isc-dhcp-relay")
 	o.DHCPv6, o.Unbound = true, true
 	ctx, s := start(t, o)
 	c := &chain{T: t, Scene: s}
 	var pools []string
 	for _, sub := range s.Subscribers {
 		pools = append(pools, fmt.Sprintf("{name: link%d, prefixes: [\"%s\"], links: [\"%s\"], preferred-lifetime: %s, valid-lifetime: %s, hold-down: 1s}",
-			sub.Number, sub.Prefix, sub.Link(), chainValid, chainValid))
+			sub.Number, sub.Prefix, sub.Link(), chainPreferred, chainValid))
 	}
 	c.server = newCoredhcp(ctx, t, s, fmt.Sprintf("retry: %s, patience: 3s", chainRetry), pools...)
 	args := []string{"-6", "-d", "--no-pid", "-u", scene.DHCPServer().String() + "%" + scene.AccessDHCP}
@@ -63,14 +64,18 @@ func newChain(t *testing.T, o scene.Options) (context.Context, *chain) {
 // TestDHCPv6: a CPE gets its prefix and softwire through a relay, from then on its
 // hosts have IPv4. It gets the same ones back after it released them. When nothing
 // is heard of it any more they end, also in the data plane.
-func TestDHCPv6(t *testing.T) { onBoth(t, testDHCPv6) }
+func TestDHCPv6(t *testing.T) {
+	withEachDHCPClient(t, func(t *testing.T, client newDHCPClient) {
+		onBoth(t, func(t *testing.T, o scene.Options) { testDHCPv6(t, o, client) })
+	})
+}
 
-func testDHCPv6(t *testing.T, o scene.Options) {
+func testDHCPv6(t *testing.T, o scene.Options, on newDHCPClient) {
 	t.Parallel() // most of it is waiting
 	ctx, c := newChain(t, o)
-	client := newDHCPCD(t, c.CPEs[0])
+	client := on(t, c.CPEs[0])
 	client.start()
-	got := c.obtained(client.next(ctx, "BOUND6"))
+	got := c.obtained(client.next(ctx, dhcpBound))
 	c.programmed(ctx, got)
 	c.connect(ctx, got)
 	_, err := probe.Download(ctx, c.Hosts[0], c.File(), 1_000_000)
@@ -82,17 +87,23 @@ func testDHCPv6(t *testing.T, o scene.Options) {
 		t.Error("the data plane forwards what was released")
 	}
 	client.start()
-	if again := c.obtained(client.next(ctx, "BOUND6")); again != got {
+	if again := c.obtained(client.next(ctx, dhcpBound)); again != got {
 		t.Errorf("it came back, and got %s instead of %s", again, got)
 	}
 	must(t, c.CPEProcess(1).Stop())
 	c.connect(ctx, got)
 
 	// It renews: what it holds lasts longer than it was first told.
-	if renewed := c.obtained(client.next(ctx, "RENEW6")); renewed != got {
+	if renewed := c.obtained(client.next(ctx, dhcpRenewed)); renewed != got {
 		t.Errorf("renewed as %s instead of %s", renewed, got)
 	}
 	must(t, c.echo(ctx, 10*time.Second))
+	// Another server is in the place of this one, and discards what is said to that.
+	must(t, c.server.identify("02:00:00:00:00:02"))
+	must(t, c.server.kill(ctx))
+	if rebound := c.obtained(client.next(ctx, dhcpRebound)); rebound != got {
+		t.Errorf("rebound as %s instead of %s", rebound, got)
+	}
 	// Nothing more is heard of it.
 	must(t, c.relay.Stop())
 	c.programmed(ctx)
@@ -103,41 +114,36 @@ func testDHCPv6(t *testing.T, o scene.Options) {
 
 // TestDHCPv6WithoutRouter: while the lwAFTR is away a CPE gets its prefix alone,
 // soon asks again, and has its softwire when the lwAFTR is back.
-func TestDHCPv6WithoutRouter(t *testing.T) {
+func TestDHCPv6WithoutRouter(t *testing.T) { withEachDHCPClient(t, testDHCPv6WithoutRouter) }
+
+func testDHCPv6WithoutRouter(t *testing.T, on newDHCPClient) {
 	ctx, c := newChain(t, scene.Options{})
 	must(t, c.RouterProcess().Stop())
-	client := newDHCPCD(t, c.CPEs[0])
+	client := on(t, c.CPEs[0])
 	client.start()
-	k := client.next(ctx, "BOUND6")
-	prefix, err := k.prefix()
-	must(t, err)
-	if _, has, err := k.softwire(); has || err != nil || prefix != c.Subscribers[0].Prefix {
-		t.Fatalf("prefix %s, a softwire: %t, %v", prefix, has, err)
+	h := client.next(ctx, dhcpBound)
+	if h.prefix != c.Subscribers[0].Prefix || h.softwire.IPv4.IsValid() {
+		t.Fatalf("holds %+v", h)
 	}
-	if t1 := k["new_dhcp6_ia_pd1_t1"]; t1 != fmt.Sprint(chainRetry.Seconds()) {
-		t.Errorf("T1 is %s s, want %s", t1, chainRetry)
+	if h.t1 != 0 && h.t1 != chainRetry {
+		t.Errorf("T1 is %s, want %s", h.t1, chainRetry)
 	}
 	must(t, c.StartRouter(ctx))
 	var got softwire.Softwire
-	for has := false; !has; {
-		got, has, err = client.next(ctx, "RENEW6").softwire()
-		must(t, err)
+	for !got.IPv4.IsValid() {
+		got = client.next(ctx, dhcpRenewed).softwire
 	}
 	c.programmed(ctx, got)
 	c.connect(ctx, got)
 }
 
 // obtained is the softwire that a client has, in the prefix of subscriber 1.
-func (c *chain) obtained(k known) softwire.Softwire {
+func (c *chain) obtained(h holding) softwire.Softwire {
 	c.Helper()
-	prefix, err := k.prefix()
-	must(c.T, err)
-	w, has, err := k.softwire()
-	must(c.T, err)
-	if !has || prefix != c.Subscribers[0].Prefix || w.BR != scene.BR {
-		c.Fatalf("prefix %s, softwire %s (%t)", prefix, w, has)
+	if h.prefix != c.Subscribers[0].Prefix || h.softwire.BR != scene.BR {
+		c.Fatalf("holds %+v", h)
 	}
-	return w
+	return h.softwire
 }
 
 // programmed waits until the lwAFTR has these softwires, and no other.
