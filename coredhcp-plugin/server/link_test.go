@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv6"
 	"github.com/insomniacslk/dhcp/iana"
@@ -129,6 +130,50 @@ func TestIdentity(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestIdentityChanged: with another identity every client is a new one. What it had
+// lasts until it expires, and counts for its line; with the identity of before it has
+// that again.
+func TestIdentityChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := testPool()
+		p.Quota, p.LineQuota = 2, 2
+		config := testConfig(p)
+		s := newScene(t, config)
+		request := ask{kind: dhcpv6.MessageTypeRequest, to: serverID, ias: [][]string{nil}, oro: lw, link: "2001:db8:a::1", interfaceID: "1"}
+		first := s.must(request)
+		mine := delegated(first, 1)
+		renewal := renew(mine)
+		renewal.link, renewal.interfaceID = request.link, request.interfaceID
+
+		config.Identity = ByInterfaceID
+		s = s.restart(config)
+		if m := s.must(renewal); statusOf(m, 1) != iana.StatusNoBinding {
+			t.Errorf("renewed: %s", m.Summary())
+		}
+		request.ias = [][]string{{mine.String()}}
+		other := s.must(request)
+		if prefix := delegated(other, 1); !p.holds(prefix) || prefix == mine || container(t, other).String() == container(t, first).String() {
+			t.Errorf("asked again: %s", other.Summary())
+		}
+		request.ias = [][]string{nil, nil}
+		if m := s.must(request); statusOf(m, 2) != iana.StatusNoPrefixAvail {
+			t.Errorf("more than the line's quota: %s", m.Summary())
+		}
+
+		config.Identity = ByDUID
+		s = s.restart(config)
+		if m := s.must(renewal); delegated(m, 1) != mine || container(t, m).String() != container(t, first).String() {
+			t.Errorf("back again: %s", m.Summary())
+		}
+		config.Identity = ByInterfaceID
+		s = s.restart(config)
+		time.Sleep(3 * p.ValidLifetime)
+		if given := s.source.releases(); !slices.Contains(given, mine) {
+			t.Errorf("nobody gives back the softwire of %s: %s", mine, given)
+		}
+	})
 }
 
 // TestMoved: a client that has moved to a link with other prefixes gets one of them
