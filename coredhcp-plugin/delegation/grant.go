@@ -190,16 +190,14 @@ func (b *Book) available(prefix netip.Prefix, q Query, s *stock, now time.Time) 
 	return !ok || r.State == Resting && (r.Client == q.Client || !r.Owing && !r.Until.After(now))
 }
 
-// last is a prefix of s that q's client had, that of the same IAID first.
+// last is the prefix of s that q's client had last, by the same IAID if it had one.
 func (b *Book) last(q Query, s *stock) (found *record) {
 	for _, r := range b.clients[q.Client] {
 		if r.State != Resting || r.stock != s || b.offers.toOther(r.Prefix, q.Client, q.IAID) || s.excludes(r.Prefix) {
 			continue
 		}
-		if r.IAID == q.IAID {
-			return r
-		}
-		if found == nil {
+		same := r.IAID == q.IAID
+		if found == nil || same && found.IAID != q.IAID || same == (found.IAID == q.IAID) && r.Until.After(found.Until) {
 			found = r
 		}
 	}

@@ -36,6 +36,15 @@ func TestSticky(t *testing.T) {
 		if back := r.must(from("x")); back.Prefix != first.Prefix {
 			t.Errorf("had %s and gets %s after a restart", first.Prefix, back.Prefix)
 		}
+		// It wishes for another one, and then for nothing.
+		_ = r.release(first)
+		time.Sleep(time.Second)
+		wish := from("x")
+		wish.Want = netip.MustParsePrefix("2001:db8:0:300::/56")
+		_ = r.release(r.must(wish))
+		if back := r.must(from("x")); back.Prefix != wish.Want {
+			t.Errorf("had %s and gets %s", wish.Want, back.Prefix)
+		}
 	})
 }
 
