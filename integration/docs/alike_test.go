@@ -49,8 +49,8 @@ func lineAlike(page, printed string) bool {
 
 var (
 	// number is what a run of the same command may print otherwise: digits with
-	// what joins them in times and sizes, and a unit.
-	number = regexp.MustCompile(`[0-9][0-9.,:TZ+-]*[0-9Z]|[0-9]+`)
+	// what joins them in times and sizes, and a unit; or the beginning of a digest.
+	number = regexp.MustCompile(`[0-9a-f]{8}…|[0-9][0-9.,:TZ+-]*[0-9Z]|[0-9]+`)
 	unit   = regexp.MustCompile(`#(ns|µs|ms|s|m|h|B|KiB|MiB|GiB)+`)
 )
 
@@ -81,6 +81,7 @@ func TestAlike(t *testing.T) {
 		{"time", "at 2026-11-22T02:59:46Z", "at 2027-01-02T12:00:00+01:00", true},
 		{"duration", "in 1.5s", "in 120ms", true},
 		{"long duration", "in 1m30s", "in 9s", true},
+		{"digest", "sha256 b60923df…", "sha256 01234567…", true},
 		{"address", "to 192.0.2.1", "to 192.0.2.2", false},
 		{"prefix", "of 2001:db8:1::/56", "of 2001:db8:2::/56", false},
 		{"word", "is up", "is down", false},

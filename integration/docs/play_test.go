@@ -50,8 +50,8 @@ func TestPlay(t *testing.T) {
 				s.play(t, step)
 			}
 			t.Logf("%d commands", ran)
-			if ran < 5 {
-				t.Errorf("only %d commands were run", ran)
+			if ran == 0 {
+				t.Error("no commands were run")
 			}
 		})
 	}

@@ -105,7 +105,7 @@ func (c *cpe) status() status.Status {
 		s.Mappings = append(s.Mappings, status.Mapping{Protocol: m.Protocol.String(), Host: m.Host, Port: m.Port, Peer: m.Peer})
 	}
 	slices.SortFunc(s.Mappings, func(a, b status.Mapping) int {
-		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol), a.Peer.Compare(b.Peer))
+		return cmp.Or(a.Host.Compare(b.Host), cmp.Compare(a.Protocol, b.Protocol), a.Peer.Compare(b.Peer))
 	})
 	return s
 }
