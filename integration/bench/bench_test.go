@@ -152,9 +152,11 @@ func TestRun(t *testing.T) {
 		prints []string
 		fails  string
 	}{
-		{"selected", []string{"-run", "^b$"}, one(a, b), []string{"\nb "}, ""},
-		{"nothing selected", []string{"-run", "c"}, one(a, b), nil, "nothing was measured"},
+		{"selected", []string{"-run", "/^b$"}, one(a, b), []string{"\nb "}, ""},
+		{"others are not prepared", []string{"-run", "one"}, []bench{broken, closing, one(a)[0]}, []string{"\na "}, ""},
+		{"nothing selected", []string{"-run", "one/c"}, one(a, b), nil, "nothing was measured: there are the benches one"},
 		{"bad expression", []string{"-run", "("}, one(a), nil, "-run"},
+		{"bad expression of figures", []string{"-run", "one/("}, one(a), nil, "-run"},
 		{"no repetition", []string{"-repeat", "0"}, one(a), nil, "-repeat"},
 		{"skipped", nil, append(one(a), missing), []string{"\na ", "skipped missing: ", "no iperf3"}, ""},
 		{"one fails, the next is measured", nil, append([]bench{broken}, one(a)...), []string{"\na "}, "broken: no memory"},

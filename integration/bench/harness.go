@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // errSkip is wrapped by the error of a bench that this machine cannot run, with
@@ -50,17 +51,23 @@ type Figure struct {
 // harness runs benches.
 type harness struct {
 	repeat  int
-	match   *regexp.Regexp
+	benches *regexp.Regexp // those that are run
+	only    *regexp.Regexp // those of their figures that are measured
 	out     io.Writer
 	figures []Figure
 	skipped []string
 }
 
-// run runs all benches. What fails does not keep the rest from being measured.
+// run runs the benches that are asked for. What fails does not keep the rest from being measured.
 func (h *harness) run(ctx context.Context, all []bench) error {
 	h.header()
 	var errs []error
+	var names []string
 	for _, b := range all {
+		names = append(names, b.name)
+		if !h.benches.MatchString(b.name) {
+			continue
+		}
 		if ctx.Err() != nil {
 			return errors.Join(append(errs, ctx.Err())...)
 		}
@@ -69,7 +76,7 @@ func (h *harness) run(ctx context.Context, all []bench) error {
 		}
 	}
 	if len(h.figures) == 0 && len(errs) == 0 {
-		errs = append(errs, errors.New("nothing was measured"))
+		errs = append(errs, fmt.Errorf("nothing was measured: there are the benches %s", strings.Join(names, ", ")))
 	}
 	return errors.Join(errs...)
 }
@@ -88,7 +95,7 @@ func (h *harness) bench(ctx context.Context, b bench) (err error) {
 	}
 	var errs []error
 	for _, s := range specs {
-		if !h.match.MatchString(s.name) {
+		if !h.only.MatchString(s.name) {
 			continue
 		}
 		f, err := h.figure(ctx, s)

@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -108,14 +109,19 @@ func benches(s scale) []bench {
 func run(ctx context.Context, args []string, s scale, benches func(scale) []bench, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	file := flags.String("o", "", "write the figures as JSON to this file")
-	only := flags.String("run", "", "only the figures whose name matches this regular expression")
+	only := flags.String("run", "", "measure only `BENCH/FIGURE`: regular expressions for the names of benches and, behind a slash, of their figures")
 	repeat := flags.Int("repeat", 5, "how often each figure is measured; the median counts")
 	flags.StringVar(&s.binaries, "bin", "build", "the folder of the commands lwaftr and lwb4")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	match, err := regexp.Compile(*only)
-	if err != nil {
+	which, figures, _ := strings.Cut(*only, "/")
+	h := harness{repeat: *repeat, out: out}
+	var err error
+	if h.benches, err = regexp.Compile(which); err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	if h.only, err = regexp.Compile(figures); err != nil {
 		return fmt.Errorf("-run: %w", err)
 	}
 	if *repeat < 1 {
@@ -126,7 +132,6 @@ func run(ctx context.Context, args []string, s scale, benches func(scale) []benc
 		return err
 	}
 	s.say = func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
-	h := harness{repeat: *repeat, match: match, out: out}
 	err = h.run(ctx, benches(s))
 	h.skippedLines()
 	if *file != "" && len(h.figures) > 0 {
