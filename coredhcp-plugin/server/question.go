@@ -70,26 +70,26 @@ func (l link) port() string {
 func (l link) line() string { return cmp.Or(l.port(), l.enterprise) }
 
 // questionOf reads what req asks. resp is the answer as it is so far: it has the
-// server's identifier. The error wraps errMessage.
-func (s *Server) questionOf(device string, req dhcpv6.DHCPv6, resp *dhcpv6.Message) (question, error) {
-	fail := func(why string) (question, error) { return question{}, fmt.Errorf("%w: %s", errMessage, why) }
-	at, err := linkOf(device, req)
-	if err != nil {
-		return question{}, err
+// server's identifier. The error wraps errMessage; beside it is what was read.
+func (s *Server) questionOf(device string, req dhcpv6.DHCPv6, resp *dhcpv6.Message) (q question, err error) {
+	fail := func(why string) (question, error) { return q, fmt.Errorf("%w: %s", errMessage, why) }
+	if q.at, err = linkOf(device, req); err != nil {
+		return q, err
 	}
 	msg, err := req.GetInnerMessage()
 	if err != nil {
-		return question{}, fmt.Errorf("%w: %w", errMessage, err)
+		return q, fmt.Errorf("%w: %w", errMessage, err)
 	}
-	q := question{kind: msg.Type(), at: at, asked: msg.Options.RequestedOptions()}
+	q.kind, q.asked = msg.Type(), msg.Options.RequestedOptions()
 	if id := msg.Options.ClientID(); id != nil {
-		q.duid = string(id.ToBytes())
-	}
-	if len(q.duid) > maxDUID {
-		return fail("the client identifier is too long")
+		duid := id.ToBytes()
+		if len(duid) > maxDUID {
+			return fail("the client identifier is too long")
+		}
+		q.duid = string(duid)
 	}
 	if err := q.identified(msg, resp); err != nil {
-		return question{}, err
+		return q, err
 	}
 	pds := msg.Options.IAPD()
 	q.addresses = len(msg.Options.IANA())+len(msg.Options.IATA()) > 0

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -15,7 +14,7 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv6"
 	"github.com/insomniacslk/dhcp/iana"
-	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
 
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/s46"
 	"github.com/lwaftr/lw4o6/plugin/portset"
@@ -152,6 +151,7 @@ type scene struct {
 	server *Server
 	store  *memory.Store
 	source *source
+	logged *logtest.Hook
 	stop   func()
 	// broken has the error of every commit.
 	broken *atomic.Pointer[error]
@@ -170,8 +170,7 @@ func startScene(t *testing.T, c Config, st *memory.Store, src *source) *scene {
 		}
 		return nil
 	}
-	log := logrus.New()
-	log.SetOutput(io.Discard)
+	log, logged := logtest.NewNullLogger()
 	s, err := New(c, st, src, time.Now, log)
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +195,7 @@ func startScene(t *testing.T, c Config, st *memory.Store, src *source) *scene {
 		}
 	}
 	t.Cleanup(stop)
-	return &scene{t, s, st, src, stop, broken}
+	return &scene{t, s, st, src, logged, stop, broken}
 }
 
 // restart is the scene after the process died and began again.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,6 +51,22 @@ func TestDiscarded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDiscardedIsLogged: the log says whose message was discarded, and why.
+func TestDiscardedIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, testConfig(testPool()))
+		s.send(ask{kind: dhcpv6.MessageTypeRenew, to: client(9), ias: [][]string{nil}, link: "2001:db8:a::1"})
+		entry := s.logged.LastEntry()
+		if entry == nil {
+			t.Fatal("nothing is logged")
+		}
+		got := fmt.Sprintf("%s %s %s %s", entry.Data["client"], entry.Data["message"], entry.Data["link"], entry.Data["error"])
+		if want := "00030001020100000001 RENEW 2001:db8:a::1 unusable message: a RENEW to another server"; got != want {
+			t.Errorf("logged %q, want %q", got, want)
+		}
+	})
 }
 
 // TestNoClient: without a client identifier only an Information-request is answered
