@@ -58,6 +58,7 @@ var rules = []rule{
 	{pkg: "vppdrv/...", may: list("vppdrv/...", "plugin/forwarder/...", "plugin/dataplane", "plugin/softwire", "plugin/portset")},
 	{pkg: "pcp/pcpmsg"},
 	{pkg: "pcp/datagram", may: list("plugin/forwarder/checksum")},
+	{pkg: "pcp/datagram/datagramtest", may: list("pcp/datagram")},
 	{pkg: "pcp/udp", may: list("pcp/datagram")},
 	{pkg: "pcp/client", may: list("pcp/pcpmsg", "plugin/portset")},
 	{pkg: "pcp", may: list("pcp/pcpmsg", "pcp/datagram", "plugin/limiter", "plugin/portset")},

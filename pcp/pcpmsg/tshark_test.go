@@ -1,18 +1,12 @@
 package pcpmsg
 
 import (
-	"bytes"
 	"net/netip"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
+	"github.com/lwaftr/lw4o6/pcp/datagram"
+	"github.com/lwaftr/lw4o6/pcp/datagram/datagramtest"
 )
 
 // kind is one kind of message that this package writes, with what tshark must
@@ -56,16 +50,26 @@ func kinds() []kind {
 	}
 }
 
-// TestTshark has an independent decoder read what this package writes, over
-// IPv6 and IPv4.
+// TestTshark has an independent decoder read what this package writes, over IPv6
+// and in a softwire.
 func TestTshark(t *testing.T) {
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
-		t.Skip("needs tshark")
+	var all []datagram.Datagram
+	lwb4, br := netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("2001:db8::ff")
+	for _, k := range kinds() {
+		to := uint16(ServerPort)
+		if k.fromPort == ServerPort {
+			to = 40000
+		}
+		plain := datagram.Datagram{From: netip.AddrPortFrom(lwb4, k.fromPort), To: netip.AddrPortFrom(br, to), Payload: k.payload}
+		inside := datagram.Datagram{
+			OuterFrom: lwb4, OuterTo: br, Payload: k.payload,
+			From: netip.AddrPortFrom(netip.MustParseAddr("192.0.0.2"), k.fromPort),
+			To:   netip.AddrPortFrom(netip.MustParseAddr("192.0.0.1"), to),
+		}
+		all = append(all, plain, inside)
 	}
-	capture := filepath.Join(t.TempDir(), "pcp.pcap")
-	writeCapture(t, capture)
-	out := run(t, tshark, "-r", capture, "-T", "fields", "-E", "separator=;", "-E", "occurrence=a",
+	tshark := datagramtest.Tshark(t, all)
+	out := tshark("-T", "fields", "-E", "separator=;", "-E", "occurrence=a",
 		"-e", "portcontrol.opcode", "-e", "portcontrol.option.code", "-e", "udp.checksum.status")
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 	if len(lines) != 2*len(kinds()) {
@@ -75,64 +79,11 @@ func TestTshark(t *testing.T) {
 	for i, k := range kinds() {
 		for over, line := range lines[2*i : 2*i+2] {
 			if want := k.want + goodChecksum; line != want {
-				t.Errorf("%s over IPv%d: tshark reads %q, want %q", k.name, 6-2*over, line, want)
+				t.Errorf("%s %s: tshark reads %q, want %q", k.name, [...]string{"over IPv6", "in a softwire"}[over], line, want)
 			}
 		}
 	}
-	const filter = "_ws.malformed or _ws.expert.severity >= 6291456 and not portcontrol.option.unknown" // a warning
-	if out := run(t, tshark, "-r", capture, "-Y", filter); out != "" {
+	if out := tshark("-Y", datagramtest.Warnings+" and not portcontrol.option.unknown"); out != "" {
 		t.Errorf("tshark warns of\n%s", out)
-	}
-}
-
-func run(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, append([]string{"-o", "udp.check_checksum:TRUE"}, args...)...)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", name, err, errs.Bytes())
-	}
-	return string(out)
-}
-
-// writeCapture writes each kind over IPv6 and then over IPv4.
-func writeCapture(t *testing.T, path string) {
-	t.Helper()
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	w := pcapgo.NewWriter(file)
-	if err := w.WriteFileHeader(65535, layers.LinkTypeRaw); err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range kinds() {
-		from, to := layers.UDPPort(k.fromPort), layers.UDPPort(ServerPort)
-		if k.fromPort == ServerPort {
-			to = 40000
-		}
-		ip6 := &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP,
-			SrcIP: netip.MustParseAddr("2001:db8::2").AsSlice(), DstIP: netip.MustParseAddr("2001:db8::ff").AsSlice()}
-		ip4 := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP,
-			SrcIP: []byte{192, 0, 0, 2}, DstIP: []byte{192, 0, 0, 1}}
-		for _, ip := range []gopacket.SerializableLayer{ip6, ip4} {
-			udp := &layers.UDP{SrcPort: from, DstPort: to}
-			if err := udp.SetNetworkLayerForChecksum(ip.(gopacket.NetworkLayer)); err != nil {
-				t.Fatal(err)
-			}
-			buffer := gopacket.NewSerializeBuffer()
-			options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-			if err := gopacket.SerializeLayers(buffer, options, ip, udp, gopacket.Payload(k.payload)); err != nil {
-				t.Fatal(err)
-			}
-			b := buffer.Bytes()
-			info := gopacket.CaptureInfo{Timestamp: time.Unix(1, 0), CaptureLength: len(b), Length: len(b)}
-			if err := w.WritePacket(info, b); err != nil {
-				t.Fatal(err)
-			}
-		}
 	}
 }
