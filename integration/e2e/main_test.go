@@ -17,32 +17,26 @@ import (
 // binaries are built once for all tests.
 var binaries scene.Binaries
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
+func TestMain(m *testing.M) {
 	// Commands that look for races linger for a second when they end.
-	if err := os.Setenv("GORACE", "atexit_sleep_ms=10"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	err := os.Setenv("GORACE", "atexit_sleep_ms=10")
+	var folder string
+	if err == nil {
+		folder, err = os.MkdirTemp("", "lw4o6-e2e-")
 	}
 	// Without namespaces every test is skipped, and nothing needs building.
-	if netlab.Available() == nil {
-		folder, err := os.MkdirTemp("", "lw4o6-e2e-")
-		if err == nil {
-			defer os.RemoveAll(folder)
-			binaries, err = scene.Build(context.Background(), folder, buildFlags...)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
+	if err == nil && netlab.Available() == nil {
+		binaries, err = scene.Build(context.Background(), folder, buildFlags...)
 	}
-	code := m.Run()
-	if err := goleak.Find(); code == 0 && err != nil {
+	end := func(code int) {
+		_ = os.RemoveAll(folder)
+		os.Exit(code)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		end(1)
 	}
-	return code
+	goleak.VerifyTestMain(m, goleak.Cleanup(end))
 }
 
 // patience bounds most tests: everything in it takes a few seconds, and a

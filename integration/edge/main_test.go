@@ -16,27 +16,21 @@ import (
 // binaries are built once for all tests.
 var binaries scene.Binaries
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
+func TestMain(m *testing.M) {
+	folder, err := os.MkdirTemp("", "lw4o6-edge-")
 	// Without namespaces every test is skipped, and nothing needs building.
-	if netlab.Available() == nil {
-		folder, err := os.MkdirTemp("", "lw4o6-edge-")
-		if err == nil {
-			defer os.RemoveAll(folder)
-			binaries, err = scene.Build(context.Background(), folder)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
+	if err == nil && netlab.Available() == nil {
+		binaries, err = scene.Build(context.Background(), folder)
 	}
-	code := m.Run()
-	if err := goleak.Find(); code == 0 && err != nil {
+	end := func(code int) {
+		_ = os.RemoveAll(folder)
+		os.Exit(code)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		end(1)
 	}
-	return code
+	goleak.VerifyTestMain(m, goleak.Cleanup(end))
 }
 
 // begin builds an edge for one test.
