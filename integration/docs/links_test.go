@@ -19,13 +19,16 @@ var (
 // TestLinks: every link within the repository leads to a file, and to a heading
 // where it names one.
 func TestLinks(t *testing.T) {
-	root := filepath.Join("..", "..")
-	files, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, pattern := range []string{"docs/*.md", "*.md", "*/README.md", "examples/*/README.md"} {
+		found, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(pattern)))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %q, %v", pattern, found, err)
+		}
+		files = append(files, found...)
 	}
 	checked := 0
-	for _, file := range append(files, filepath.Join(root, "README.md")) {
+	for _, file := range files {
 		n, problems := brokenLinks(t, file)
 		checked += n
 		for _, problem := range problems {

@@ -49,8 +49,9 @@ type page struct {
 }
 
 // block is a fenced block. Its info string is a language and maybe a purpose:
-// "yaml lwaftr" is a whole configuration of that command, and a purpose with a
-// dot is the name of a file that the configurations of the page may refer to.
+// "yaml lwaftr" is a whole configuration of that command, "yaml" alone a part of
+// lwaftr's, and a purpose with a dot is the name of a file that the configurations
+// of the page may refer to.
 type block struct {
 	line              int // of its first line, from 1
 	language, purpose string

@@ -6,9 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/lwaftr/lw4o6/integration/bird"
 	"github.com/lwaftr/lw4o6/integration/netlab"
@@ -56,65 +57,6 @@ func TestPlay(t *testing.T) {
 			}
 		})
 	}
-}
-
-// step is one thing that a reader of a page does, or that is there already.
-type step struct {
-	line          int
-	file, content string  // a file to write
-	command       command // to run, and what it prints
-	// setup is shell text from a comment, which readers do not see: the
-	// surroundings that the page takes for granted.
-	setup string
-}
-
-// steps finds what is to be done. A comment "<!-- play: ... -->" is shell text
-// to run at that place; "<!-- elsewhere: why -->" says that the next block is
-// not for this machine.
-func steps(text string) []step {
-	var all []step
-	elsewhere := false
-	lines := strings.Split(text, "\n")
-	for i := 0; i < len(lines); i++ {
-		begin := i
-		switch line := lines[i]; {
-		case strings.HasPrefix(line, "<!-- elsewhere:"):
-			elsewhere = true
-		case strings.HasPrefix(line, "<!-- play:"):
-			for !strings.HasSuffix(lines[i], "-->") && i+1 < len(lines) {
-				i++
-			}
-			body := strings.Join(lines[begin:i+1], "\n")
-			body = strings.TrimSuffix(strings.TrimPrefix(body, "<!-- play:"), "-->")
-			all = append(all, step{line: begin + 1, setup: body})
-		case strings.HasPrefix(line, "```"):
-			for i++; i < len(lines) && lines[i] != "```"; i++ {
-			}
-			b := block{line: begin + 2, lines: lines[begin+1 : i]}
-			b.language, b.purpose, _ = strings.Cut(line[3:], " ")
-			if !elsewhere {
-				all = append(all, blockSteps(b)...)
-			}
-			elsewhere = false
-		}
-	}
-	return all
-}
-
-func blockSteps(b block) []step {
-	switch {
-	case b.language == "console":
-		var all []step
-		for _, c := range commands(b) {
-			all = append(all, step{line: c.line, command: c})
-		}
-		return all
-	case strings.Contains(b.purpose, "."):
-		return []step{{line: b.line, file: b.purpose, content: b.text()}}
-	case b.purpose != "":
-		return []step{{line: b.line, file: b.purpose + ".yaml", content: b.text()}}
-	}
-	return nil
 }
 
 // shell is a shell with a network, processes and system folders of its own.
@@ -221,12 +163,51 @@ var foreground = regexp.MustCompile(`^(ip netns exec \w+ )?(lwaftr run|lwb4 run|
 // ready is what they log when they are, for grep.
 const ready = `-e msg=ready -e "softwire is up" -e "Listen "`
 
+// file is the path of a configuration as it is outside of the shell.
+func (s *shell) file(name string) string { return filepath.Join(s.folder, "etc", "lw4o6", name) }
+
+// joined is a configuration with what a part of one adds or has otherwise.
+func joined(t *testing.T, whole, part string) []byte {
+	t.Helper()
+	var all, more map[string]any
+	for text, keys := range map[string]*map[string]any{whole: &all, part: &more} {
+		if err := yaml.Unmarshal([]byte(text), keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join(all, more)
+	out, err := yaml.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func join(all, more map[string]any) {
+	for key, value := range more {
+		section, ok := value.(map[string]any)
+		if there, is := all[key].(map[string]any); ok && is {
+			join(there, section)
+			continue
+		}
+		all[key] = value
+	}
+}
+
 func (s *shell) play(t *testing.T, do step) {
 	t.Helper()
 	switch {
 	case do.file != "":
-		if err := os.WriteFile(filepath.Join(s.folder, "etc", "lw4o6", do.file), []byte(do.content), 0o600); err != nil {
+		if err := os.WriteFile(s.file(do.file), []byte(do.content), 0o600); err != nil {
 			t.Fatal(err)
+		}
+	case do.part != "":
+		whole := read(t, s.file("lwaftr.yaml"))
+		if err := os.WriteFile(s.file("lwaftr.yaml"), joined(t, whole, do.part), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, code := s.run(t, "lwaftr check"); code != "0" {
+			t.Errorf("line %d: lwaftr check: exit code %s\n%s", do.line, code, out)
 		}
 	case do.setup != "":
 		if out, code := s.run(t, strictly(do.setup)); code != "0" {
