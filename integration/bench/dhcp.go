@@ -22,14 +22,11 @@ import (
 // its leases to a file, and a coredhcp that delegates prefixes alone, and keeps
 // them in memory.
 func (s scale) dhcp(context.Context) ([]spec, func() error, error) {
-	missing := []error{netlab.Available(), netlab.Installed(kea.Program, kea.Package), netlab.Installed(perfdhcp, "kea-admin")}
 	binaries := scene.In(s.binaries)
-	for _, b := range []string{binaries.Lwaftr, binaries.Coredhcp} {
-		if _, err := os.Stat(b); err != nil {
-			missing = append(missing, fmt.Errorf("%w; `make build` makes it", err))
-		}
-	}
-	if err := errors.Join(missing...); err != nil {
+	if err := errors.Join(
+		netlab.Available(), netlab.Installed(kea.Program, kea.Package), netlab.Installed(perfdhcp, "kea-admin"),
+		built(binaries.Lwaftr, binaries.Coredhcp),
+	); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
 	}
 	return []spec{

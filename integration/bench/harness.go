@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +14,17 @@ import (
 // errSkip is wrapped by the error of a bench that this machine cannot run, with
 // what is missing.
 var errSkip = errors.New("skipped")
+
+// built reports which of the project's commands are missing, or nil.
+func built(commands ...string) error {
+	var missing []error
+	for _, path := range commands {
+		if _, err := os.Stat(path); err != nil {
+			missing = append(missing, fmt.Errorf("%w; `make build` makes it", err))
+		}
+	}
+	return errors.Join(missing...)
+}
 
 // measure makes one measurement.
 type measure func(ctx context.Context) (float64, error)

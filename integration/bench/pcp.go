@@ -18,8 +18,7 @@ import (
 // makes rules of nftables for single ports, and keeps nothing.
 func (s scale) pcp(ctx context.Context) ([]spec, func() error, error) {
 	lwaftr := scene.In(s.binaries).Lwaftr
-	_, missing := os.Stat(lwaftr)
-	if err := errors.Join(netlab.Available(), missing, netlab.Installed(miniupnpd, miniupnpdPackage)); err != nil {
+	if err := errors.Join(netlab.Available(), built(lwaftr), netlab.Installed(miniupnpd, miniupnpdPackage)); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
 	}
 	folder, err := os.MkdirTemp(s.binaries, "pcp-")

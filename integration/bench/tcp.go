@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -18,14 +17,9 @@ import (
 // the CPE, the softwire and the lwAFTR, beside the same hosts and links where
 // the kernels of all nodes route IPv4 without a tunnel and without a NAT.
 func (s scale) tcp(ctx context.Context) ([]spec, func() error, error) {
-	if err := errors.Join(netlab.Available(), netlab.Installed("iperf3", "iperf3")); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
-	}
 	binaries := scene.In(s.binaries)
-	for _, b := range []string{binaries.Lwaftr, binaries.Lwb4} {
-		if _, err := os.Stat(b); err != nil {
-			return nil, nil, fmt.Errorf("%w: %w; `make build` makes it", errSkip, err)
-		}
+	if err := errors.Join(netlab.Available(), netlab.Installed("iperf3", "iperf3"), built(binaries.Lwaftr, binaries.Lwb4)); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
 	}
 	var scenes []*scene.Scene
 	closeAll := func() error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -18,12 +17,9 @@ import (
 // withdrawals measures how long BIRD has routes to a pool that nothing forwards
 // for, after VPP or the router was killed, and when it has them again.
 func (s scale) withdrawals(context.Context) ([]spec, func() error, error) {
-	if err := errors.Join(netlab.Available(), netlab.Installed(bird.Program, bird.Package)); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
-	}
 	lwaftr := scene.In(s.binaries).Lwaftr
-	if _, err := os.Stat(lwaftr); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w; `make build` makes it", errSkip, err)
+	if err := errors.Join(netlab.Available(), netlab.Installed(bird.Program, bird.Package), built(lwaftr)); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errSkip, err)
 	}
 	// Nothing is to wait for but what has to be done.
 	o := edge.Options{Lwaftr: lwaftr, Softwires: s.withdrawn, Announce: "hold-down: 0s, flap-limit: 0"}
