@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"github.com/lwaftr/lw4o6/examples/lwaftr/internal/garbage"
 	"github.com/lwaftr/lw4o6/plugin"
 )
 
@@ -77,6 +78,9 @@ func run(ctx context.Context, path string, clean bool, stderr io.Writer, options
 	systemd.started()
 	var beside sync.WaitGroup
 	beside.Go(func() { systemd.keepAlive(ctx, p) })
+	if os.Getenv("GOGC") == "" {
+		beside.Go(func() { _ = garbage.Run(ctx) })
+	}
 	follow(ctx, p, hangups, log, systemd)
 	stop() // from now on a second signal ends the process
 	log.Info("stopping")
