@@ -1,7 +1,7 @@
 package delegation
 
 // journal is what has changed in a Book, in order. A nil one takes no notes.
-type journal struct{ changes []change }
+type journal struct{ changes []*change }
 
 // change is what was known of a prefix before and after. A Delegation without a
 // State is none.
@@ -11,32 +11,32 @@ func (j *journal) note(before, after Delegation) {
 	if j == nil {
 		return
 	}
-	for i := range j.changes {
-		if c := &j.changes[i]; c.after.Prefix == after.Prefix {
+	for _, c := range j.changes {
+		if c.after.Prefix == after.Prefix {
 			c.after = after
 			return
 		}
 	}
-	j.changes = append(j.changes, change{before, after})
+	j.changes = append(j.changes, &change{before, after})
 }
 
 // durable reports whether the change has to be stored: not if all that it does is
 // to extend, within the horizon, what the client has.
-func (c change) durable() bool {
+func (c *change) durable() bool {
 	b, a := c.before, c.after
 	b.Expires, b.SoftwireExpires = a.Expires, a.SoftwireExpires
 	return a != b
 }
 
 // extends reports whether the client had the prefix before, and has it after.
-func (c change) extends() bool {
+func (c *change) extends() bool {
 	return c.before.State == Bound && c.after.State == Bound && c.before.Holder == c.after.Holder
 }
 
 // revert puts back what a change that is not durable has changed, but for what was
 // promised already: a delegation lasts up to its horizon. What somebody else has
 // changed since stays.
-func (b *Book) revert(c change) {
+func (b *Book) revert(c *change) {
 	if b.known(c.after.Prefix) != c.after {
 		return
 	}

@@ -180,7 +180,7 @@ func (k *Keeper) Stats() Stats {
 }
 
 // write makes changes durable, and with them what time it is.
-func (k *Keeper) write(ctx context.Context, changes []change) error {
+func (k *Keeper) write(ctx context.Context, changes []*change) error {
 	var batch store.Batch
 	for _, c := range changes {
 		v := store.Value{Collection: delegations, Key: keyOf(c.after.Prefix)}

@@ -19,8 +19,12 @@ const (
 	knownFlags   = flagSoftwire | flagOwing
 )
 
-// maxText bounds the texts of a record, in octets.
-const maxText = 255
+// maxText bounds the texts of a record, and usualSize is enough for most records, in
+// octets.
+const (
+	maxText   = 255
+	usualSize = 160
+)
 
 // keyOf is the key of a prefix in the store: 16 octets of address and its length.
 func keyOf(prefix netip.Prefix) string {
@@ -38,7 +42,7 @@ func encode(d Delegation) []byte {
 	if d.Owing {
 		flags |= flagOwing
 	}
-	b := []byte{formatVersion, byte(d.State), flags}
+	b := append(make([]byte, 0, usualSize), formatVersion, byte(d.State), flags)
 	for _, t := range []time.Time{d.Start, d.Expires, d.Horizon, d.Until, d.SoftwireExpires} {
 		seconds := uint64(0)
 		if !t.IsZero() {

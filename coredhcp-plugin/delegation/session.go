@@ -173,7 +173,7 @@ func (s *Session) change(prefix netip.Prefix, f func(d *Delegation)) {
 // store.
 func (s *Session) Commit(ctx context.Context) error {
 	k := s.k
-	var durable []change
+	var durable []*change
 	k.mu.Lock()
 	for _, c := range s.journal.changes {
 		if _, doubtful := k.doubtful[keyOf(c.after.Prefix)]; doubtful || c.durable() {
@@ -197,7 +197,7 @@ func (s *Session) Commit(ctx context.Context) error {
 }
 
 // failed takes back changes that are not durable, or perhaps not.
-func (s *Session) failed(durable []change, err error) {
+func (s *Session) failed(durable []*change, err error) {
 	k := s.k
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -215,7 +215,7 @@ func (s *Session) failed(durable []change, err error) {
 }
 
 // count counts a durable change. The lock is held.
-func (k *Keeper) count(c change) {
+func (k *Keeper) count(c *change) {
 	switch {
 	case c.extends():
 		k.stats.Extended++

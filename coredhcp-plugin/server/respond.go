@@ -50,6 +50,7 @@ func (s *Server) Respond(ctx context.Context, device string, self dhcpv6.Option,
 // 18.3.9 and 18.3.10).
 func begin(msg *dhcpv6.Message, self dhcpv6.Option) *dhcpv6.Message {
 	to := &dhcpv6.Message{MessageType: dhcpv6.MessageTypeReply, TransactionID: msg.TransactionID}
+	to.Options.Options = make(dhcpv6.Options, 0, 8) // most answers have fewer
 	to.AddOption(self)
 	if client := msg.GetOneOption(dhcpv6.OptionClientID); client != nil {
 		to.AddOption(client)

@@ -7,6 +7,9 @@ import (
 	"github.com/lwaftr/lw4o6/plugin/store/history"
 )
 
+// usualSize is enough for most events, in octets.
+const usualSize = 160
+
 // event is what the history gets to know of a lease, encoded for the outbox.
 func event(kind history.Kind, l Lease, now time.Time, reason string) ([]byte, error) {
 	e := history.Event{
@@ -18,5 +21,5 @@ func event(kind history.Kind, l Lease, now time.Time, reason string) ([]byte, er
 		Start:  l.Start,
 		Reason: reason[:min(len(reason), history.MaxText)],
 	}
-	return e.AppendBinary(nil)
+	return e.AppendBinary(make([]byte, 0, usualSize))
 }

@@ -19,6 +19,13 @@ type change struct {
 	key, sealed []byte
 }
 
+// keySize is the length of a lease's key, and usualSize is enough for most leases, in
+// bytes.
+const (
+	keySize   = 8
+	usualSize = 192
+)
+
 // newRequest encodes a valid batch, in the caller's goroutine.
 func newRequest(batch store.Batch) *request {
 	r := &request{
@@ -28,8 +35,9 @@ func newRequest(batch store.Batch) *request {
 		done:       make(chan error, 1),
 	}
 	for _, l := range batch.Put {
-		key := store.AppendKey(nil, l.Key())
-		r.changes = append(r.changes, change{leases, key, seal(leases, key, store.AppendLease(nil, l))})
+		key := store.AppendKey(make([]byte, 0, keySize), l.Key())
+		record := store.AppendLease(make([]byte, 0, usualSize), l)
+		r.changes = append(r.changes, change{leases, key, seal(leases, key, record)})
 	}
 	for _, k := range batch.Delete {
 		r.changes = append(r.changes, change{table: leases, key: store.AppendKey(nil, k)})

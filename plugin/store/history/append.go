@@ -40,8 +40,8 @@ func (l *Log) append(events []Event) error {
 	if err := l.settle(); err != nil {
 		return err
 	}
-	var payload []byte
-	var added []Event
+	var payload, body []byte
+	added := make([]Event, 0, len(events))
 	last, at := l.sequence, l.time
 	for _, e := range events {
 		if e.Sequence <= l.sequence {
@@ -55,8 +55,8 @@ func (l *Log) append(events []Event) error {
 			e.Time = at.time()
 		}
 		last, at = e.Sequence, stampOf(e.Time)
-		body, err := e.AppendBinary(nil)
-		if err != nil {
+		var err error
+		if body, err = e.AppendBinary(body[:0]); err != nil {
 			return err
 		}
 		payload = appendEvent(payload, e.Sequence, body)
