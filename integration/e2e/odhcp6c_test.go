@@ -45,11 +45,11 @@ func newODHCP6C(t *testing.T, node *netlab.Namespace, program string) dhcpClient
 	return &odhcp6c{scripted: newScripted(t, node, "odhcp6c", "$2"), program: program}
 }
 
-// start runs it as OpenWrt does with "option reqopts '96'": it asks for a prefix of
-// any length, and for an address, too.
+// start runs it as OpenWrt does with what docs/dhcpv6.md has it configured: it asks
+// for a prefix of any length, and for an address, too.
 func (c *odhcp6c) start() {
 	c.Helper()
-	c.run(c.program, "-e", "-v", "-s", c.script, "-P0", "-r96", "-t120", scene.CPEWAN)
+	c.run(c.program, "-e", "-v", "-s", c.script, "-P0", "-F", "-r96", "-t120", scene.CPEWAN)
 }
 
 // next has it bound 10 seconds late, in which it would take in router advertisements,
