@@ -61,9 +61,7 @@ func (i *Instance) serve(c Config, log logrus.FieldLogger) (err error) {
 	if err := i.router.restore(i.server.Delegations()); err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
-	if i.router.run != nil {
-		i.run("router", i.router.run)
-	}
+	i.run("router", i.router.run)
 	i.run("delegations", i.server.Run)
 	return nil
 }

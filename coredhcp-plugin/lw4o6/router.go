@@ -23,7 +23,7 @@ type router struct {
 	softwires server.Softwires
 	// restore takes in what is known of softwires from before.
 	restore func([]delegation.Delegation) error
-	run     func(context.Context) error // nil if there is nothing to run
+	run     func(context.Context) error
 	close   func()
 }
 
@@ -40,9 +40,12 @@ func (r RouterConfig) open(ctx context.Context, st *bolt.Store) (router, error) 
 		}
 		c = api.NewTLSClient(r.Address, tls)
 	}
-	// The router remembers by itself.
-	remembers := func([]delegation.Delegation) error { return nil }
-	return router{softwires: source.Remote(c), restore: remembers, close: c.Close}, nil
+	remote := source.NewRemote(c)
+	return router{
+		softwires: source.Leases(remote), run: remote.Run, close: c.Close,
+		// The router remembers by itself.
+		restore: func([]delegation.Delegation) error { return nil },
+	}, nil
 }
 
 // openPCP opens the way to a lwAFTR that offers no more than PCP.

@@ -5,54 +5,76 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
-	"github.com/lwaftr/lw4o6/coredhcp-plugin/server"
 	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/control/stream"
 	"github.com/lwaftr/lw4o6/plugin/lease"
 	"github.com/lwaftr/lw4o6/plugin/pool"
 	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
-// Remote returns the softwires of a router elsewhere, over its control API.
-func Remote(c *api.Client) server.Softwires { return Leases(remote{c}) }
+// Remote is a router elsewhere as a Lender, over its control API: one connection for
+// all requests, or a call for each if the router does not know that.
+type Remote struct {
+	client *api.Client
+	stream *stream.Client
+}
 
-// remote is a router's control API as a Lender.
-type remote struct{ client *api.Client }
+// NewRemote returns the router that c is a client of. It needs Run.
+func NewRemote(c *api.Client) *Remote {
+	return &Remote{client: c, stream: stream.NewClient(func(ctx context.Context) (io.ReadWriteCloser, error) {
+		return c.Upgrade(ctx, api.PathLeaseStream, stream.Protocol)
+	})}
+}
+
+// Run keeps the connection until ctx ends, and then returns nil. It is called once.
+func (r *Remote) Run(ctx context.Context) error { return r.stream.Run(ctx) }
 
 // Offer is as Lender.Offer.
-func (r remote) Offer(ctx context.Context, q lease.Request) (lease.Lease, error) {
-	return r.ask(ctx, q, r.client.Offer)
+func (r *Remote) Offer(ctx context.Context, q lease.Request) (lease.Lease, error) {
+	return r.ask(ctx, q, r.stream.Offer, r.client.Offer)
 }
 
 // Acquire is as Lender.Acquire.
-func (r remote) Acquire(ctx context.Context, q lease.Request) (lease.Lease, error) {
-	return r.ask(ctx, q, r.client.Acquire)
+func (r *Remote) Acquire(ctx context.Context, q lease.Request) (lease.Lease, error) {
+	return r.ask(ctx, q, r.stream.Acquire, r.client.Acquire)
 }
 
 // Release is as Lender.Release.
-func (r remote) Release(ctx context.Context, q lease.Request) error {
-	return leaseError(r.client.Release(ctx, toAPI(q)))
+func (r *Remote) Release(ctx context.Context, q lease.Request) error {
+	err := r.stream.Release(ctx, q)
+	if errors.Is(err, stream.ErrRefused) {
+		err = r.client.Release(ctx, toAPI(q))
+	}
+	return leaseError(err)
 }
 
-func (r remote) ask(ctx context.Context, q lease.Request, call func(context.Context, api.LeaseRequest) (api.Lease, error)) (lease.Lease, error) {
-	a, err := call(ctx, toAPI(q))
+func (r *Remote) ask(ctx context.Context, q lease.Request,
+	onStream func(context.Context, lease.Request) (lease.Lease, error),
+	call func(context.Context, api.LeaseRequest) (api.Lease, error),
+) (lease.Lease, error) {
+	l, err := onStream(ctx, q)
+	if errors.Is(err, stream.ErrRefused) {
+		var a api.Lease
+		if a, err = call(ctx, toAPI(q)); err == nil {
+			l, err = fromAPI(a)
+		}
+	}
 	if errors.Is(err, api.CodeMechanism) {
-		return lease.Lease{}, r.held(ctx, q, err)
+		err = r.held(ctx, q, err)
 	}
-	if err != nil {
-		return lease.Lease{}, leaseError(err)
-	}
-	return fromAPI(a)
+	return l, leaseError(err)
 }
 
 // held is why a mechanism was refused: the *lease.HeldError, if the subscriber has
 // a lease of another one.
-func (r remote) held(ctx context.Context, q lease.Request, refused error) error {
+func (r *Remote) held(ctx context.Context, q lease.Request, refused error) error {
 	filter := api.LeaseFilter{Subscriber: q.Subscriber, State: lease.Bound.String()}
 	for a, err := range r.client.Leases(ctx, filter) {
 		if err != nil {
-			return leaseError(err)
+			return err
 		}
 		if a.Moved || pool.Mechanism(a.Mechanism) == q.Mechanism {
 			continue
@@ -63,7 +85,7 @@ func (r remote) held(ctx context.Context, q lease.Request, refused error) error 
 		}
 		return &lease.HeldError{Lease: l}
 	}
-	return leaseError(refused)
+	return refused
 }
 
 func toAPI(q lease.Request) api.LeaseRequest {

@@ -84,7 +84,24 @@ func newRouter(t *testing.T, with ...func(*plugin.Config)) *router {
 	return r
 }
 
-// sources are the two ways to the same router.
+// remote is the router whose control socket is at path.
+func remote(t *testing.T, path string) *source.Remote {
+	client := api.NewClient(path)
+	s := source.NewRemote(client)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		client.Close()
+	})
+	return s
+}
+
+// sources are the ways to the same router.
 func sources(t *testing.T, each func(t *testing.T, r *router, s server.Softwires)) {
 	t.Run("local", func(t *testing.T) {
 		r := newRouter(t)
@@ -96,9 +113,11 @@ func sources(t *testing.T, each func(t *testing.T, r *router, s server.Softwires
 	})
 	t.Run("remote", func(t *testing.T) {
 		r := newRouter(t)
-		client := api.NewClient(r.socket)
-		t.Cleanup(client.Close)
-		each(t, r, source.Remote(client))
+		each(t, r, source.Leases(remote(t, r.socket)))
+	})
+	t.Run("remote and old", func(t *testing.T) {
+		r := newRouter(t)
+		each(t, r, source.Leases(remote(t, before(t, r.socket))))
 	})
 }
 

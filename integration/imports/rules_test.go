@@ -49,7 +49,8 @@ var rules = []rule{
 	{pkg: "plugin/provision", may: list("plugin/provision/clock", "plugin/lease", "plugin/store", "plugin/store/history", "plugin/reconcile", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/announce", may: list("plugin/reconcile", "plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/control/api", may: list("plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
-	{pkg: "plugin/control", may: list("plugin/control/api", "plugin/provision", "plugin/lease", "plugin/store/history", "plugin/announce", "plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/control/stream", may: list("plugin/control/api", "plugin/lease", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/control", may: list("plugin/control/api", "plugin/control/stream", "plugin/provision", "plugin/lease", "plugin/store/history", "plugin/announce", "plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/metrics", may: list("plugin/dataplane", "plugin/reconcile", "plugin/lease", "plugin/provision", "plugin/provision/clock", "plugin/announce", "plugin/store", "plugin/store/history", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 
 	// The composition root takes everything, and so is not core.
@@ -70,7 +71,7 @@ var rules = []rule{
 	{pkg: "coredhcp-plugin/delegation", may: list("plugin/provision/clock", "plugin/store", "plugin/softwire", "plugin/portset")},
 	{pkg: "coredhcp-plugin/server", may: list("coredhcp-plugin/delegation", "coredhcp-plugin/s46", "plugin/limiter", "plugin/pool", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
 	{pkg: "coredhcp-plugin/listen"},
-	{pkg: "coredhcp-plugin/source", may: list("coredhcp-plugin/server", "coredhcp-plugin/s46", "plugin/provision", "plugin/lease", "plugin/pool", "plugin/control/api", "pcp/client", "pcp/pcpmsg", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
+	{pkg: "coredhcp-plugin/source", may: list("coredhcp-plugin/server", "coredhcp-plugin/s46", "plugin/provision", "plugin/lease", "plugin/pool", "plugin/control/api", "plugin/control/stream", "pcp/client", "pcp/pcpmsg", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
 	{pkg: "coredhcp-plugin/lw4o6", may: list("coredhcp-plugin/delegation", "coredhcp-plugin/server", "coredhcp-plugin/source", "pcp/client", "pcp/pcpmsg", "plugin/config", "plugin/control/api", "plugin/store", "plugin/store/bolt")},
 
 	{pkg: "examples/...", may: list("...")},

@@ -86,9 +86,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, method string, p
 		s.fail(w, r, &api.Error{Status: http.StatusMethodNotAllowed, Message: fmt.Sprintf("%s takes %s", r.URL.Path, method)})
 		return
 	}
-	if !s.requests.Allow() {
+	if err := s.admit(); err != nil {
 		w.Header().Set("Retry-After", "1")
-		s.fail(w, r, &api.Error{Status: http.StatusTooManyRequests, Message: fmt.Sprintf("more than %d requests in a second; see control.rate", s.requests.Burst())})
+		s.fail(w, r, err)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, api.MaxRequest)
@@ -124,6 +124,14 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, method string, p
 	write(w, http.StatusOK, body)
 }
 
+// admit says why one more request is not taken now; nil if it is.
+func (s *Server) admit() error {
+	if s.requests.Allow() {
+		return nil
+	}
+	return &api.Error{Status: http.StatusTooManyRequests, Message: fmt.Sprintf("more than %d requests in a second; see control.rate", s.requests.Burst())}
+}
+
 // stream answers with what write writes. If that fails after a part of it the
 // connection ends, so that the client does not take the part for the whole.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, write func(io.Writer) error) {
@@ -155,21 +163,26 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// fail answers with err, which is the router's own fault unless it is an
+// explain is err as a client is told it: the router's own fault unless it is an
 // *api.Error.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (s *Server) explain(path string, err error) *api.Error {
 	var e *api.Error
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &e):
+		return e
 	case errors.As(err, &tooLarge):
-		e = &api.Error{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit)}
+		return &api.Error{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit)}
 	case errors.Is(err, ErrUnsupported), errors.Is(err, ErrNoHistory):
-		e = &api.Error{Status: http.StatusNotImplemented, Message: err.Error()}
-	default:
-		s.log.WithError(err).WithField("path", r.URL.Path).Warn("control request failed")
-		e = &api.Error{Status: http.StatusInternalServerError, Message: err.Error()}
+		return &api.Error{Status: http.StatusNotImplemented, Message: err.Error()}
 	}
+	s.log.WithError(err).WithField("path", path).Warn("control request failed")
+	return &api.Error{Status: http.StatusInternalServerError, Message: err.Error()}
+}
+
+// fail answers with err.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := s.explain(r.URL.Path, err)
 	body, err := json.Marshal(e)
 	if err != nil {
 		body = []byte(`{"message":"no words for what went wrong"}`)

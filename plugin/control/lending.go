@@ -79,6 +79,7 @@ func (s *Server) handleLending(mux *http.ServeMux, handle func(method, path stri
 	handle(http.MethodPost, api.PathLeaseRelease, nil, s.release)
 	handle(http.MethodPost, api.PathLeaseRemove, nil, s.remove)
 	handle(http.MethodPost, api.PathLeaseUnreserve, nil, s.unreserve)
+	handle(http.MethodGet, api.PathLeaseStream, nil, s.streaming)
 	handle(http.MethodPost, api.PathLeaseMove, nil, s.move)
 	handle(http.MethodPost, api.PathPoolAdd, nil, s.pooling(s.addPool))
 	handle(http.MethodPost, api.PathPoolRemove, nil, s.pooling(func(ctx context.Context, in api.PoolRequest) error {

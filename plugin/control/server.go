@@ -18,9 +18,12 @@ import (
 // Limits of the server.
 const (
 	maxConnections = 32 // of each listener
-	maxHeader      = 8 << 10
-	headerTimeout  = 5 * time.Second
-	readTimeout    = 10 * time.Second
+	// maxStreams is how many connections of all may be streams, so that there are
+	// others for operators.
+	maxStreams    = 16
+	maxHeader     = 8 << 10
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
 	// writeTimeout bounds the work on a request and the writing of its answer.
 	writeTimeout = 2 * time.Minute
 	idleTimeout  = time.Minute
@@ -34,17 +37,28 @@ type Server struct {
 	router   Router
 	requests *rate.Limiter
 	log      logrus.FieldLogger
+	// streams has a token for each connection that is a stream.
+	streams chan struct{}
 }
 
 // New returns a Server that shows router and takes so many requests in a
 // second.
 func New(router Router, perSecond int, log logrus.FieldLogger) *Server {
-	return &Server{router: router, requests: rate.NewLimiter(rate.Limit(perSecond), perSecond), log: log}
+	return &Server{
+		router: router, requests: rate.NewLimiter(rate.Limit(perSecond), perSecond), log: log,
+		streams: make(chan struct{}, maxStreams),
+	}
 }
 
 // Run serves on all listeners until ctx ends, and then returns nil. It returns
-// earlier if one of them fails. It closes them.
+// earlier if one of them fails. It closes them. It is called once.
 func (s *Server) Run(ctx context.Context, all ...net.Listener) error {
+	// Streams are not HTTP any more, which waits for its requests.
+	defer func() {
+		for range cap(s.streams) {
+			s.streams <- struct{}{}
+		}
+	}()
 	return Serve(ctx, s.Handler(), s.log, all...)
 }
 

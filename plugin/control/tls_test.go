@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/lease"
 	"github.com/lwaftr/lw4o6/plugin/provision"
 )
 
@@ -121,7 +122,9 @@ func TestTLS(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- New(newFake(t, 3).router(), config.Rate, quiet()).Run(ctx, listeners...) }()
+	f := newFake(t, 3)
+	f.lending = &Lending{Leases: &slowLeases{}}
+	go func() { done <- New(f.router(), config.Rate, quiet()).Run(ctx, listeners...) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -139,6 +142,11 @@ func TestTLS(t *testing.T) {
 	}
 	if err := ask(api.NewClient(config.Socket)); err != nil {
 		t.Errorf("on the socket: %v", err)
+	}
+	overTLS := api.NewTLSClient(address, routers.clientConfig(t, clients))
+	defer overTLS.Close()
+	if _, err := streaming(t, overTLS).Offer(t.Context(), lease.Request{}); !errors.Is(err, api.CodeExhausted) {
+		t.Errorf("by a stream: %v", err)
 	}
 	for name, from := range map[string]*authority{"without a certificate": nil, "with a stranger's certificate": strangers} {
 		if err := ask(api.NewTLSClient(address, routers.clientConfig(t, from))); err == nil || !strings.Contains(err.Error(), "tls: ") {

@@ -12,7 +12,7 @@ func TestPage(t *testing.T) {
 	}
 	for _, row := range []string{
 		"| `pools[].psid-len` | required | How many bits the PSID has: 2^psid-len lwB4s share an address. 0 gives whole addresses. psid-offset and psid-len make at most 16. |",
-		"| `control.rate` | `20000` | Requests per second from all clients together; more are refused. |",
+		"| `control.rate` | `20000` | Requests per second from all clients together, those on a stream too; more are refused. |",
 		"\n## pools\n\nThe IPv4 addresses that lwB4s share.",
 	} {
 		if !strings.Contains(text, row) {

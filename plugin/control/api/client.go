@@ -230,6 +230,27 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 	return to, nil
 }
 
+// Upgrade opens a connection to the router, on which protocol is spoken from then on.
+// The caller closes it. Errors are those of all calls.
+func (c *Client) Upgrade(ctx context.Context, path, protocol string) (io.ReadWriteCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("control request: %w", err)
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", protocol)
+	res, err := c.send(req, http.StatusSwitchingProtocols)
+	if err != nil {
+		return nil, err
+	}
+	conn, ok := res.Body.(io.ReadWriteCloser)
+	if !ok || res.Header.Get("Upgrade") != protocol {
+		res.Body.Close()
+		return nil, fmt.Errorf("%s: the router changes to protocol %.60q instead of %s", c.at, res.Header.Get("Upgrade"), protocol)
+	}
+	return conn, nil
+}
+
 // do makes one request. An answer but 200 is an *Error.
 func (c *Client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var in io.Reader
@@ -244,11 +265,16 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	if err != nil {
 		return nil, fmt.Errorf("control request: %w", err)
 	}
+	return c.send(req, http.StatusOK)
+}
+
+// send makes a request. An answer but one with status good is an *Error.
+func (c *Client) send(req *http.Request, good int) (*http.Response, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.failure(err)
 	}
-	if res.StatusCode == http.StatusOK {
+	if res.StatusCode == good {
 		return res, nil
 	}
 	defer res.Body.Close()

@@ -30,6 +30,7 @@
 //	POST /v1/leases/move       MoveRequest -> Lease
 //	POST /v1/leases/reserve    LeaseRequest -> Lease
 //	POST /v1/leases/unreserve  Key -> Lease
+//	GET  /v1/leases/stream     becomes the protocol of package stream, if asked to upgrade
 //	POST /v1/pools/add         PoolRequest -> {}
 //	POST /v1/pools/remove      PoolRequest -> {}
 //	POST /v1/pools/drain       PoolRequest -> {}

@@ -37,6 +37,7 @@ const (
 	PathLeaseMove      = "/v1/leases/move"
 	PathLeaseReserve   = "/v1/leases/reserve"
 	PathLeaseUnreserve = "/v1/leases/unreserve"
+	PathLeaseStream    = "/v1/leases/stream"
 	PathPoolAdd        = "/v1/pools/add"
 	PathPoolRemove     = "/v1/pools/remove"
 	PathPoolDrain      = "/v1/pools/drain"
