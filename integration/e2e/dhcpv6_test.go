@@ -113,7 +113,8 @@ func testDHCPv6(t *testing.T, o scene.Options, on newDHCPClient) {
 }
 
 // TestDHCPv6WithoutRouter: while the lwAFTR is away a CPE gets its prefix alone,
-// soon asks again, and has its softwire when the lwAFTR is back.
+// soon asks again, and has its softwire when the lwAFTR is back. When that goes away
+// again the CPE keeps what it was promised.
 func TestDHCPv6WithoutRouter(t *testing.T) { withEachDHCPClient(t, testDHCPv6WithoutRouter) }
 
 func testDHCPv6WithoutRouter(t *testing.T, on newDHCPClient) {
@@ -135,6 +136,12 @@ func testDHCPv6WithoutRouter(t *testing.T, on newDHCPClient) {
 	}
 	c.programmed(ctx, got)
 	c.connect(ctx, got)
+	must(t, c.RouterProcess().Stop())
+	for range 2 { // it may have renewed before
+		if renewed := c.obtained(client.next(ctx, dhcpRenewed)); renewed != got {
+			t.Errorf("renewed as %s instead of %s", renewed, got)
+		}
+	}
 }
 
 // obtained is the softwire that a client has, in the prefix of subscriber 1.
