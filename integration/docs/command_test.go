@@ -198,6 +198,7 @@ func commands(b block) []command {
 // traces print what the pages say.
 func (p *programs) testConfigurations(t *testing.T) {
 	configurations, outputs := 0, 0
+	played := playedPages(t)
 	for _, name := range pages(t) {
 		t.Run(name, func(t *testing.T) {
 			pg := load(t, name)
@@ -219,6 +220,9 @@ func (p *programs) testConfigurations(t *testing.T) {
 					if out, code := p.run(t, folder, b.purpose, "check", "-c", b.purpose+".yaml"); code != 0 {
 						t.Errorf("line %d: exit code %d:\n%s", b.line, code, out)
 					}
+				}
+				if b.language == "yaml" && b.purpose == "" && !slices.Contains(played, name) {
+					t.Errorf("line %d: only a page that is played has parts of configurations", b.line)
 				}
 				if b.language == "console" {
 					outputs += p.replay(t, folder, b)
