@@ -28,6 +28,9 @@ type record struct {
 	stock *stock // nil if no pool has the prefix
 	queue *queue // that it is in
 	place int    // there
+	// by is who changed it and may still take that back, or store it: until that is
+	// over nobody else gets the prefix.
+	by *journal
 }
 
 // stock is a pool, and which of its prefixes are in use.
@@ -90,7 +93,7 @@ func (b *Book) Held(client string) []Delegation {
 // Put makes d what is known of its prefix.
 func (b *Book) Put(d Delegation) {
 	r, ok := b.records[d.Prefix]
-	stays := ok && r.linkedAs(d)
+	stays := ok && r.linkedAs(d) && (r.State == Bound || r.by == b.journal)
 	switch {
 	case stays:
 	case ok:
@@ -101,7 +104,19 @@ func (b *Book) Put(d Delegation) {
 	}
 	b.journal.note(r.Delegation, d)
 	r.Delegation = d
+	if b.journal != nil {
+		r.by = b.journal
+	}
 	if !stays {
+		b.link(r)
+	}
+}
+
+// settle ends that a prefix is by's.
+func (b *Book) settle(prefix netip.Prefix, by *journal) {
+	if r, ok := b.records[prefix]; ok && r.by == by {
+		b.unlink(r)
+		r.by = nil
 		b.link(r)
 	}
 }
@@ -150,7 +165,7 @@ func (b *Book) link(r *record) {
 		}
 	case r.Owing:
 		b.owing[r] = struct{}{}
-	case r.stock != nil:
+	case r.stock != nil && r.by == nil:
 		r.stock.resting.add(r, r.Until)
 	}
 }

@@ -187,7 +187,7 @@ func (b *Book) available(prefix netip.Prefix, q Query, s *stock, now time.Time) 
 		return false
 	}
 	r, ok := b.records[prefix]
-	return !ok || r.State == Resting && (r.Client == q.Client || !r.Owing && !r.Until.After(now))
+	return !ok || r.State == Resting && (r.Client == q.Client || r.by == nil && !r.Owing && !r.Until.After(now))
 }
 
 // last is the prefix of s that q's client had last, by the same IAID if it had one.

@@ -5,7 +5,11 @@ type journal struct{ changes []*change }
 
 // change is what was known of a prefix before and after. A Delegation without a
 // State is none.
-type change struct{ before, after Delegation }
+type change struct {
+	before, after Delegation
+	// stored is what is durable of it already, nil if nothing is.
+	stored *Delegation
+}
 
 func (j *journal) note(before, after Delegation) {
 	if j == nil {
@@ -17,20 +21,30 @@ func (j *journal) note(before, after Delegation) {
 			return
 		}
 	}
-	j.changes = append(j.changes, &change{before, after})
+	j.changes = append(j.changes, &change{before: before, after: after})
+}
+
+// base is what is durable.
+func (c *change) base() Delegation {
+	if c.stored != nil {
+		return *c.stored
+	}
+	return c.before
 }
 
 // durable reports whether the change has to be stored: not if all that it does is
 // to extend, within the horizon, what the client has.
 func (c *change) durable() bool {
-	b, a := c.before, c.after
+	b, a := c.base(), c.after
 	b.Expires, b.SoftwireExpires = a.Expires, a.SoftwireExpires
 	return a != b
 }
 
 // extends reports whether the client had the prefix before, and has it after.
-func (c *change) extends() bool {
-	return c.before.State == Bound && c.after.State == Bound && c.before.Holder == c.after.Holder
+func (c *change) extends() bool { return extends(c.before, c.after) }
+
+func extends(before, after Delegation) bool {
+	return before.State == Bound && after.State == Bound && before.Holder == after.Holder
 }
 
 // revert puts back what a change that is not durable has changed, but for what was
@@ -40,16 +54,16 @@ func (b *Book) revert(c *change) {
 	if b.known(c.after.Prefix) != c.after {
 		return
 	}
+	d := c.base()
 	switch {
-	case c.extends():
-		d := c.before
+	case extends(d, c.after):
 		if d.Expires = c.after.Expires; d.Expires.After(d.Horizon) {
 			d.Expires = d.Horizon
 		}
 		b.Put(d)
-	case c.before.State == 0:
+	case d.State == 0:
 		b.Drop(c.after.Prefix)
 	default:
-		b.Put(c.before)
+		b.Put(d)
 	}
 }

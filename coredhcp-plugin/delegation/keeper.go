@@ -178,38 +178,3 @@ func (k *Keeper) Stats() Stats {
 	s.Clock = k.clock.Fault()
 	return s
 }
-
-// write makes changes durable, and with them what time it is.
-func (k *Keeper) write(ctx context.Context, changes []*change) error {
-	var batch store.Batch
-	for _, c := range changes {
-		v := store.Value{Collection: delegations, Key: keyOf(c.after.Prefix)}
-		if c.after.State != 0 {
-			v.Data = encode(c.after)
-		}
-		batch.Values = append(batch.Values, v)
-	}
-	now := floor(k.clock.Now())
-	k.mu.Lock()
-	save := now.After(k.saved)
-	k.mu.Unlock()
-	if save {
-		text, err := now.MarshalText()
-		if err != nil {
-			return err
-		}
-		batch.Values = append(batch.Values, store.Value{Collection: clockValues, Key: latestKey, Data: text})
-	}
-	if err := k.store.Commit(ctx, batch); err != nil {
-		return err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if now.After(k.saved) {
-		k.saved = now
-	}
-	for _, c := range changes {
-		delete(k.doubtful, keyOf(c.after.Prefix))
-	}
-	return nil
-}

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/plugin/store"
 )
 
 // promise is what a client was told.
@@ -125,7 +128,7 @@ func keepPromises(t *testing.T, random *rand.Rand) {
 		case 5:
 			_, _ = r.Offer(q)
 		default:
-			one(t, r, w, q)
+			one(t, r, w, q, random.IntN(2) == 0)
 		}
 	}
 	w.keeps(r.Keeper, time.Now())
@@ -134,8 +137,26 @@ func keepPromises(t *testing.T, random *rand.Rand) {
 	}
 }
 
+// alongside has what a session has changed become durable together with a softwire,
+// as somebody does who grants that in the same store.
+func alongside(t *testing.T, r *rig, s *Session, d Delegation) {
+	undo := s.Provision(d.Prefix, testSoftwire(), time.Time{})
+	values, done := s.Pending()
+	err := r.store.Commit(t.Context(), store.Batch{Values: values})
+	if done(err); err != nil {
+		undo()
+	}
+}
+
+// testSoftwire is one that goes with any prefix.
+func testSoftwire() softwire.Softwire {
+	return softwire.Softwire{
+		IPv4: netip.MustParseAddr("192.0.2.1"), B4: netip.MustParseAddr("2001:db8::1"), BR: netip.MustParseAddr("2001:db8:ffff::1"),
+	}
+}
+
 // one is an exchange of one client.
-func one(t *testing.T, r *rig, w *witness, q Query) {
+func one(t *testing.T, r *rig, w *witness, q Query, along bool) {
 	s, err := r.Session(t.Context(), q.Client)
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +169,9 @@ func one(t *testing.T, r *rig, w *witness, q Query) {
 			t.Errorf("%+v: %v", q, err)
 		}
 		return
+	}
+	if along {
+		alongside(t, r, s, d)
 	}
 	if err := s.Commit(t.Context()); err != nil {
 		return // the client is told nothing

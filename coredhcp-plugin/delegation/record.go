@@ -32,6 +32,20 @@ func keyOf(prefix netip.Prefix) string {
 	return string(append(ip[:], byte(prefix.Bits())))
 }
 
+// value is what of c goes to the store.
+func (c *change) value() store.Value {
+	v := store.Value{Collection: delegations, Key: keyOf(c.after.Prefix)}
+	if c.after.State != 0 {
+		v.Data = encode(c.after)
+	}
+	return v
+}
+
+// timeValue is a time of the clock, in whole seconds, as it goes to the store.
+func timeValue(now time.Time) store.Value {
+	return store.Value{Collection: clockValues, Key: latestKey, Data: []byte(now.Format(time.RFC3339))}
+}
+
 // encode is the record of d, without its prefix: version, state, flags; the times
 // and the IAID as varints; the texts, each behind its length; the softwire.
 func encode(d Delegation) []byte {

@@ -2,14 +2,11 @@ package delegation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/softwire"
-	"github.com/lwaftr/lw4o6/plugin/store"
 )
 
 // Session is the right to change one client's delegations. What it changes counts
@@ -142,14 +139,21 @@ func (s *Session) Owe(prefix netip.Prefix) {
 }
 
 // Provision notes the softwire that goes with the client's prefix, until expires;
-// zero is for ever.
-func (s *Session) Provision(prefix netip.Prefix, sw softwire.Softwire, expires time.Time) {
+// zero is for ever. undo takes that back.
+func (s *Session) Provision(prefix netip.Prefix, sw softwire.Softwire, expires time.Time) (undo func()) {
+	var before Delegation
 	s.change(prefix, func(d *Delegation) {
+		before = *d
 		d.Softwire, d.Owing, d.SoftwireExpires = sw, true, expires
 		if !expires.IsZero() {
 			d.SoftwireExpires = floor(expires)
 		}
 	})
+	return func() {
+		s.change(prefix, func(d *Delegation) {
+			d.Softwire, d.Owing, d.SoftwireExpires = before.Softwire, before.Owing, before.SoftwireExpires
+		})
+	}
 }
 
 // Disown notes that no softwire goes with the client's prefix.
@@ -165,88 +169,4 @@ func (s *Session) change(prefix netip.Prefix, f func(d *Delegation)) {
 			b.Put(d)
 		}
 	})
-}
-
-// Commit makes everything that the session has changed durable. After an error the
-// client has what it had, extended as far as that is durable already; what could
-// not be told to be durable or not is kept from others. The error is one of the
-// store.
-func (s *Session) Commit(ctx context.Context) error {
-	k := s.k
-	var durable []*change
-	k.mu.Lock()
-	for _, c := range s.journal.changes {
-		if _, doubtful := k.doubtful[keyOf(c.after.Prefix)]; doubtful || c.durable() {
-			durable = append(durable, c)
-		}
-	}
-	k.mu.Unlock()
-	if len(durable) > 0 {
-		if err := k.write(ctx, durable); err != nil {
-			s.failed(durable, err)
-			return err
-		}
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, c := range s.journal.changes {
-		k.count(c)
-	}
-	s.journal = journal{}
-	return nil
-}
-
-// failed takes back changes that are not durable, or perhaps not.
-func (s *Session) failed(durable []*change, err error) {
-	k := s.k
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	doubt := errors.Is(err, store.ErrInDoubt)
-	for _, c := range slices.Backward(s.journal.changes) {
-		written := slices.Contains(durable, c)
-		if written && doubt {
-			k.doubtful[keyOf(c.after.Prefix)] = struct{}{}
-		}
-		if !written || !doubt || c.extends() {
-			k.book.revert(c)
-		}
-	}
-	s.journal = journal{}
-}
-
-// count counts a durable change. The lock is held.
-func (k *Keeper) count(c *change) {
-	switch {
-	case c.extends():
-		k.stats.Extended++
-	case c.after.State == Bound:
-		k.stats.Granted++
-		if due, _ := k.book.Due(); due.Equal(c.after.Expires) {
-			k.nudge() // Run may sleep for longer
-		}
-	case c.before.State == Bound && c.before.Expires.After(k.clock.Now()):
-		k.stats.Released++
-	case c.before.State == Bound:
-		k.stats.Expired++
-	}
-}
-
-// Close ends the session and takes back what was not committed.
-func (s *Session) Close() {
-	k := s.k
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, c := range slices.Backward(s.journal.changes) {
-		k.book.revert(c)
-	}
-	s.journal = journal{}
-	delete(k.busy, s.client)
-	for _, other := range s.others {
-		delete(k.busy, other)
-	}
-	close(s.done)
-	// Run passes over those that are busy.
-	if len(k.book.owing) > 0 {
-		k.nudge()
-	}
 }

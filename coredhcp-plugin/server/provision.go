@@ -9,6 +9,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv6"
 
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/delegation"
+	"github.com/lwaftr/lw4o6/plugin/store"
 )
 
 // provision gets the client its softwire, if it asks for one, and says what it is
@@ -109,6 +110,15 @@ func (s *Server) acquire(ctx context.Context, session *delegation.Session, q que
 		return s.foreign(ctx, w)
 	}
 	session.Owe(d.Prefix)
+	w.Along = func(g Grant) ([]store.Value, func(error)) {
+		undo := session.Provision(d.Prefix, g.Softwire, g.Expires)
+		values, done := session.Pending()
+		return values, func(err error) {
+			if done(err); err != nil {
+				undo() // the rest becomes durable with Commit
+			}
+		}
+	}
 	return s.softwires.Acquire(ctx, w)
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/softwire"
+	"github.com/lwaftr/lw4o6/plugin/store"
 )
 
 // ErrNone is an error of Softwires: there is no softwire for this subscriber now,
@@ -35,6 +36,10 @@ type Want struct {
 	// Last is what the subscriber has or had last; the zero value if that is not
 	// known.
 	Last softwire.Softwire
+	// Along says what is to become durable along with a softwire that Acquire grants,
+	// and is told what became of it. Only a source that keeps its softwires in the
+	// server's own store calls it, before it returns, and nobody if it is nil.
+	Along func(Grant) (values []store.Value, done func(error))
 	// What else is known of the client. Any may be empty.
 	DUID, InterfaceID, RemoteID string
 }

@@ -41,11 +41,16 @@ func (s leases) Offer(ctx context.Context, w server.Want) (server.Grant, error) 
 
 // Acquire is as server.Softwires.Acquire.
 func (s leases) Acquire(ctx context.Context, w server.Want) (server.Grant, error) {
+	return acquire(ctx, w, s.lender.Acquire)
+}
+
+// acquire is server.Softwires.Acquire of who lends by a function.
+func acquire(ctx context.Context, w server.Want, lend func(context.Context, lease.Request) (lease.Lease, error)) (server.Grant, error) {
 	q, err := request(w)
 	if err != nil {
 		return server.Grant{}, err
 	}
-	l, err := s.lender.Acquire(ctx, q)
+	l, err := lend(ctx, q)
 	if err != nil {
 		return foreign(err)
 	}

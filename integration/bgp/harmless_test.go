@@ -45,7 +45,7 @@ func TestHarmless(t *testing.T) {
 			fatal = append(fatal, a)
 		}
 	}
-	s, err := scene.Start(t.Context(), scene.Options{Binaries: binaries, Provision: scene.ProvisionPCP, BGP: section})
+	s, err := scene.Start(t.Context(), scene.Options{Binaries: binaries, Provision: scene.ProvisionPCP, Sections: section})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
 	b, err := bird.Start(t.Context(), s.Internet, t.TempDir(), netip.MustParseAddr(upstream4), ebgp(upstream4, router4, "debug { routes };", channel4))

@@ -25,6 +25,8 @@ type dhcpTurmoil struct {
 	// and that what nobody was told of has ended soon.
 	valid  time.Duration
 	timing lwb4sim.DHCPTiming
+	// within has the router itself be the server.
+	within bool
 }
 
 // smallTurmoil is over in seconds.
@@ -41,7 +43,13 @@ func smallTurmoil(between time.Duration) dhcpTurmoil {
 // was told of before is what it has, and the data plane agrees. LW4O6_CHAOS has it
 // kill as often, among 3,000 lwB4s.
 func TestDHCPv6Chaos(t *testing.T) {
+	t.Run("beside the router", func(t *testing.T) { testDHCPv6Chaos(t, false) })
+	t.Run("within the router", func(t *testing.T) { testDHCPv6Chaos(t, true) })
+}
+
+func testDHCPv6Chaos(t *testing.T, within bool) {
 	m := smallTurmoil(time.Second)
+	m.within = within
 	if text := os.Getenv("LW4O6_CHAOS"); text != "" {
 		kills, err := strconv.Atoi(text)
 		if err != nil || kills < 1 {
@@ -81,12 +89,20 @@ func TestDHCPv6ChaosNotices(t *testing.T) {
 // happen returns what is wrong in the end.
 func (m dhcpTurmoil) happen(t *testing.T, o scene.Options) error {
 	o.DHCPv6, o.Unbound = true, true
-	ctx, s := startFor(t, o, patience+2*m.valid+time.Duration(m.kills)*2*m.between)
 	pool := fmt.Sprintf("{name: crowd, prefixes: [\"%s\"], preferred-lifetime: %s, valid-lifetime: %s}", scene.SimulatedLwB4s, m.valid, m.valid)
-	server := newCoredhcp(ctx, t, s, "retry: 1s", pool)
+	at := scene.DHCPServer()
+	if m.within {
+		at = scene.RouterAccess()
+		o.Sections = fmt.Sprintf("dhcpv6: {enabled: true, listen: [{address: \"%s\"}], retry: 1s, pools: [%s]}", at, pool)
+	}
+	ctx, s := startFor(t, o, patience+2*m.valid+time.Duration(m.kills)*2*m.between)
+	var server *coredhcp
+	if !m.within {
+		server = newCoredhcp(ctx, t, s, "retry: 1s", pool)
+	}
 	c := beginCrowd(ctx, t, s, m.lwb4s, func(link lwb4sim.Link) (*lwb4sim.Fleet, error) {
 		return lwb4sim.NewDHCPFleet(link, lwb4sim.DHCPConfig{
-			Population: lwb4sim.DHCPPopulation{Count: m.lwb4s, Relay: scene.SimulatedRelay(), Server: scene.DHCPServer(), Seed: m.seed},
+			Population: lwb4sim.DHCPPopulation{Count: m.lwb4s, Relay: scene.SimulatedRelay(), Server: at, Seed: m.seed},
 			Impairment: lwb4sim.Impairment{Loss: 0.2, Duplicate: 0.2, Late: 0.3, Delay: 50 * time.Millisecond},
 			Timing:     m.timing,
 			Begin:      time.Duration(m.kills) * m.between / 2,
@@ -99,7 +115,7 @@ func (m dhcpTurmoil) happen(t *testing.T, o scene.Options) error {
 			return err
 		}
 		pause(ctx, time.Duration(random.Int64N(int64(m.between))))
-		if random.IntN(2) == 0 {
+		if server != nil && random.IntN(2) == 0 {
 			err = server.kill(ctx)
 		} else {
 			err = killRouter(ctx, s)

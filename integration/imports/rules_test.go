@@ -69,9 +69,9 @@ var rules = []rule{
 	{pkg: "bgp", may: list("bgp/feed", "plugin/announce", "plugin/pool"), without: list("github.com/osrg/gobgp")},
 	{pkg: "coredhcp-plugin/s46", may: list("plugin/portset")},
 	{pkg: "coredhcp-plugin/delegation", may: list("plugin/provision/clock", "plugin/store", "plugin/softwire", "plugin/portset")},
-	{pkg: "coredhcp-plugin/server", may: list("coredhcp-plugin/delegation", "coredhcp-plugin/s46", "plugin/limiter", "plugin/pool", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
+	{pkg: "coredhcp-plugin/server", may: list("coredhcp-plugin/delegation", "coredhcp-plugin/s46", "plugin/limiter", "plugin/pool", "plugin/store", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
 	{pkg: "coredhcp-plugin/listen"},
-	{pkg: "coredhcp-plugin/source", may: list("coredhcp-plugin/server", "coredhcp-plugin/s46", "plugin/provision", "plugin/lease", "plugin/pool", "plugin/control/api", "plugin/control/stream", "pcp/client", "pcp/pcpmsg", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
+	{pkg: "coredhcp-plugin/source", may: list("coredhcp-plugin/server", "coredhcp-plugin/s46", "plugin/provision", "plugin/lease", "plugin/pool", "plugin/store", "plugin/control/api", "plugin/control/stream", "pcp/client", "pcp/pcpmsg", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
 	{pkg: "coredhcp-plugin/lw4o6", may: list("coredhcp-plugin/delegation", "coredhcp-plugin/server", "coredhcp-plugin/source", "pcp/client", "pcp/pcpmsg", "plugin/config", "plugin/control/api", "plugin/store", "plugin/store/bolt")},
 
 	{pkg: "examples/...", may: list("...")},

@@ -82,6 +82,9 @@ func subscriber(number int, params portset.Params) (Subscriber, error) {
 	return s, nil
 }
 
+// RouterAccess is the lwAFTR's own address towards the access router.
+func RouterAccess() netip.Addr { return on(aftrLink, 2).Addr() }
+
 // DHCPServer is the address of the DHCPv6 server.
 func DHCPServer() netip.Addr { return on(dhcpLink, 2).Addr() }
 

@@ -68,7 +68,7 @@ pcp:
   any-protocol: true
   third-parties: ["{{.Operator}}/128"]
 {{- end}}
-{{.BGP}}
+{{.Sections}}
 control:
   socket: {{.Socket}}
 `))
@@ -88,7 +88,7 @@ func (s *Scene) configure(name string, t *template.Template, data any) (string, 
 func (s *Scene) ConfigureRouter(numbers ...int) (string, error) {
 	data := map[string]any{
 		"Pool": Pool, "Params": s.options.Params, "BR": BR, "Router": RouterAddr,
-		"BGP": s.options.BGP, "Devices": string(s.options.Devices), "Queues": s.options.Queues, "Socket": s.Socket(),
+		"Sections": s.options.Sections, "Devices": string(s.options.Devices), "Queues": s.options.Queues, "Socket": s.Socket(),
 		"IPv4Name": AFTRInternet, "IPv4Addr": on(internetLink, 1), "IPv4Hop": on(internetLink, 2).Addr(),
 		"IPv6Name": AFTRAccess, "IPv6Addr": on(aftrLink, 2), "IPv6Hop": on(aftrLink, 1).Addr(),
 	}

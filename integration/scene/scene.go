@@ -31,9 +31,9 @@ type Options struct {
 	VPP string
 	// PCP has the lwAFTR serve PCP, to generic clients, too.
 	PCP bool
-	// BGP is the section bgp of the lwAFTR's configuration with its key, if there is
-	// one. The lwAFTR and the Internet's host are neighbours.
-	BGP string
+	// Sections are more of the lwAFTR's configuration, each with its key, such as bgp:
+	// the lwAFTR and the Internet's host are neighbours.
+	Sections string
 	// DHCPv6 has the lwAFTR lend by DHCPv6, and adds a node for a server, behind the
 	// access router.
 	DHCPv6 bool

@@ -28,7 +28,18 @@ func (p *Provisioner) Offer(q Request) (Lease, error) {
 // wraps ErrExhausted, ErrQuota, ErrMechanism (also as *HeldError), ErrPool,
 // ErrInvalid, ErrStorage or ErrNotProgrammed.
 func (p *Provisioner) Acquire(ctx context.Context, q Request) (Lease, error) {
-	return p.grant(ctx, question{q, p.book.Acquire, p.dp.Holds})
+	return p.AcquireAlong(ctx, q, nil)
+}
+
+// Along is asked, when a lease is decided, what else of the same store is to become
+// durable with it. It is told what became of that: nil, or the error of the store,
+// after which it may be durable or not.
+type Along func(Lease) (values []store.Value, done func(error))
+
+// AcquireAlong is Acquire with something that becomes durable with the lease, unless
+// along is nil. Where nothing of the lease has to become durable, along is not asked.
+func (p *Provisioner) AcquireAlong(ctx context.Context, q Request, along Along) (Lease, error) {
+	return p.grant(ctx, question{q, p.book.Acquire, p.dp.Holds, along})
 }
 
 // Extend is Acquire without waiting, for a lease that the subscriber has as it
@@ -67,7 +78,7 @@ func (p *Provisioner) settled(l Lease) bool {
 // had it has lost it. The error wraps ErrUnknown if it has none, or is one of
 // Acquire.
 func (p *Provisioner) Renew(ctx context.Context, q Request) (Lease, error) {
-	return p.grant(ctx, question{q, p.book.Renew, func(softwire.Softwire) bool { return p.ready() }})
+	return p.grant(ctx, question{q, p.book.Renew, func(softwire.Softwire) bool { return p.ready() }, nil})
 }
 
 // question is a request, how it is decided, and whether a lease that is there
@@ -76,6 +87,7 @@ type question struct {
 	Request
 	decide func(Request, time.Time) (lease.Grant, error)
 	holds  func(softwire.Softwire) bool
+	along  Along
 }
 
 // grant answers q.
@@ -136,10 +148,10 @@ func (p *Provisioner) tryGrant(ctx context.Context, q question) (l Lease, again 
 	p.mu.Unlock()
 	defer p.vacate(key)
 	if g.Kind == lease.Existing {
-		l, err = p.lengthen(ctx, g, now)
+		l, err = p.lengthen(ctx, g, now, q.along)
 		return l, false, err
 	}
-	if err := p.realize(ctx, g, now); err != nil {
+	if err := p.realize(ctx, g, now, q.along); err != nil {
 		return Lease{}, false, err
 	}
 	return g.Beyond, false, nil
@@ -173,8 +185,8 @@ func (p *Provisioner) confirm(ctx context.Context, g lease.Grant) (l Lease, agai
 
 // lengthen makes a renewal durable that goes beyond the horizon. Without the
 // store the lease is extended up to there.
-func (p *Provisioner) lengthen(ctx context.Context, g lease.Grant, now time.Time) (Lease, error) {
-	if err := p.commit(ctx, store.Batch{Put: []Lease{g.Beyond}}); err != nil {
+func (p *Provisioner) lengthen(ctx context.Context, g lease.Grant, now time.Time, along Along) (Lease, error) {
+	if err := p.commitAlong(ctx, g.Beyond, store.Batch{Put: []Lease{g.Beyond}}, along); err != nil {
 		if g.Lease.Expired(now) {
 			return Lease{}, err
 		}
@@ -189,8 +201,8 @@ func (p *Provisioner) lengthen(ctx context.Context, g lease.Grant, now time.Time
 }
 
 // realize makes a decided lease durable and programmed. Its port set is busy.
-func (p *Provisioner) realize(ctx context.Context, g lease.Grant, now time.Time) error {
-	if err := p.keep(ctx, g, now); err != nil {
+func (p *Provisioner) realize(ctx context.Context, g lease.Grant, now time.Time, along Along) error {
+	if err := p.keep(ctx, g, now, along); err != nil {
 		return err
 	}
 	key := g.Beyond.Key()
@@ -212,10 +224,10 @@ func (p *Provisioner) realize(ctx context.Context, g lease.Grant, now time.Time)
 }
 
 // keep makes a decided lease durable. One that is surely not durable is undone.
-func (p *Provisioner) keep(ctx context.Context, g lease.Grant, now time.Time) error {
+func (p *Provisioner) keep(ctx context.Context, g lease.Grant, now time.Time, along Along) error {
 	batch, err := p.batchOf(g, now)
 	if err == nil {
-		err = p.commit(ctx, batch)
+		err = p.commitAlong(ctx, g.Beyond, batch, along)
 	}
 	switch {
 	case err == nil:
@@ -235,6 +247,19 @@ func (p *Provisioner) keep(ctx context.Context, g lease.Grant, now time.Time) er
 	delete(p.ending, g.Beyond.Key())
 	p.unconfirmed[g.Beyond.Key()] = struct{}{}
 	return nil
+}
+
+// commitAlong is commit of a batch for a lease, with what is to become durable along
+// with it.
+func (p *Provisioner) commitAlong(ctx context.Context, l Lease, batch store.Batch, along Along) error {
+	if along == nil {
+		return p.commit(ctx, batch)
+	}
+	values, done := along(l)
+	batch.Values = append(batch.Values, values...)
+	err := p.commit(ctx, batch)
+	done(err)
+	return err
 }
 
 // batchOf is what of a grant becomes durable. The error wraps ErrInvalid.

@@ -73,7 +73,7 @@ func (p *Provisioner) change(ctx context.Context, key softwire.Key, decide func(
 		p.mu.Unlock()
 		defer p.vacate(keys...)
 		if len(keys) > 1 {
-			return g.Lease, p.realize(ctx, g, now)
+			return g.Lease, p.realize(ctx, g, now, nil)
 		}
 		if err := p.commit(ctx, store.Batch{Put: []Lease{g.Lease}}); err != nil {
 			p.undo(g)

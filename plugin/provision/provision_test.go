@@ -184,6 +184,55 @@ func TestInDoubt(t *testing.T) {
 	})
 }
 
+// TestAlong: something else becomes durable with the lease, and only with it, and
+// its owner is told of that.
+func TestAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeck(t).start()
+		var told []error
+		along := func(l Lease) ([]store.Value, func(error)) {
+			v := store.Value{Collection: "test", Key: l.Key().String(), Data: []byte(l.Softwire.B4.String())}
+			return []store.Value{v}, func(err error) { told = append(told, err) }
+		}
+		beside := func() (n int) {
+			for _, err := range d.store.Values(t.Context(), "test") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				n++
+			}
+			return n
+		}
+		for _, fails := range []error{store.ErrStorage, store.ErrInDoubt} {
+			d.record.set(func(r *record) { r.failCommit = fails })
+			if _, err := d.p.AcquireAlong(t.Context(), request(1), along); err == nil || len(told) != 1 || !errors.Is(told[0], fails) || beside() != 0 {
+				t.Errorf("%v: got %v, told %v, %d beside", fails, err, told, beside())
+			}
+			told = nil
+		}
+		d.record.set(func(r *record) { r.failCommit = nil })
+		batches := d.store.Stats().Batches
+		l, err := d.p.AcquireAlong(t.Context(), request(1), along)
+		if err != nil || len(told) != 1 || told[0] != nil || beside() != 1 || d.store.Stats().Batches != batches+1 {
+			t.Errorf("got %v, told %v, %d beside, %d batches", err, told, beside(), d.store.Stats().Batches-batches)
+		}
+		d.acknowledged(d.p, l)
+		told = nil
+		if _, err := d.p.AcquireAlong(t.Context(), request(1), along); err != nil || len(told) != 0 {
+			t.Errorf("nothing of the lease had to be written: %v, told %v", err, told)
+		}
+		time.Sleep(8 * time.Minute)
+		if _, err := d.p.AcquireAlong(t.Context(), request(1), along); err != nil || len(told) != 0 {
+			t.Errorf("within the horizon: %v, told %v", err, told)
+		}
+		time.Sleep(8 * time.Minute)
+		longer, err := d.p.AcquireAlong(t.Context(), request(1), along)
+		if err != nil || len(told) != 1 || told[0] != nil || !longer.Expires.After(l.Horizon) {
+			t.Errorf("until %s, horizon %s: %v, told %v", longer.Expires, l.Horizon, err, told)
+		}
+	})
+}
+
 // TestDuplicates: the same request many times at once is one grant.
 func TestDuplicates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
