@@ -24,14 +24,14 @@ type carrierClient struct {
 }
 
 // openCarrier opens the client, if DHCPv6 is the source.
-func (c *cpe) openCarrier() error {
+func (c *cpe) openCarrier(ctx context.Context) error {
 	if c.config.Source != settings.SourceDHCPv6 {
 		return nil
 	}
 	telling, stop := context.WithCancel(context.Background())
 	k := &carrierClient{telling: telling, stop: stop}
 	var err error
-	k.client, err = dhcp.Open(dhcp.Config{
+	k.client, err = dhcp.Open(ctx, dhcp.Config{
 		Interface: c.config.DHCPv6.Interface, Release: c.config.DHCPv6.Release,
 		Report: func(l dhcp.Lease) { k.source.Lease(telling, l) },
 	}, c.log)

@@ -61,7 +61,7 @@ func TestFatalErrorEndsTheCPE(t *testing.T) {
 	logger.SetOutput(t.Output())
 	must(t, node.Do(func() error {
 		cpe := newCPE(c, logger, nil)
-		if err := cpe.openCarrier(); err != nil {
+		if err := cpe.openCarrier(t.Context()); err != nil {
 			return err
 		}
 		cpe.fatal <- context.DeadlineExceeded

@@ -60,7 +60,7 @@ func Run(ctx context.Context, c settings.Config, log logrus.FieldLogger) error {
 	var undo undoing
 	err = cpe.setUp(&undo)
 	if err == nil {
-		err = errors.Join(cpe.openCarrier(), cpe.openLAN(), cpe.openStatus())
+		err = errors.Join(cpe.openCarrier(ctx), cpe.openLAN(), cpe.openStatus())
 	}
 	if err == nil {
 		err = cpe.run(ctx)

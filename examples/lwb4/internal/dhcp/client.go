@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv6"
@@ -46,17 +47,14 @@ const (
 var allServers = netip.MustParseAddr("ff02::1:2")
 
 // Open opens the client's socket on the interface's link-local address, in the
-// network namespace of the calling thread. The caller closes the client after Run.
-func Open(c Config, log logrus.FieldLogger) (*Client, error) {
+// network namespace of the calling thread. It waits a few seconds for the address.
+// The caller closes the client after Run.
+func Open(ctx context.Context, c Config, log logrus.FieldLogger) (*Client, error) {
 	iface, err := net.InterfaceByName(c.Interface)
 	if err != nil {
 		return nil, fmt.Errorf("interface %s: %w", c.Interface, err)
 	}
-	local, err := linkLocal(iface)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, clientPort)))
+	conn, err := listen(ctx, iface)
 	if err != nil {
 		return nil, fmt.Errorf("DHCPv6 on %s: %w", c.Interface, err)
 	}
@@ -69,11 +67,47 @@ func Open(c Config, log logrus.FieldLogger) (*Client, error) {
 	}, nil
 }
 
+// The kernel gives an interface its link-local address when the link is up, and
+// then looks whether somebody else has it (RFC 4862 section 5.4). Until then it
+// cannot be used.
+const (
+	addressWait = 5 * time.Second
+	addressLook = 100 * time.Millisecond
+)
+
+// errNoAddress says that there is no address to speak from.
+var errNoAddress = errors.New("the interface has no link-local address: is it up?")
+
+// listen opens the socket as soon as the interface has an address for it.
+func listen(ctx context.Context, iface *net.Interface) (net.PacketConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, addressWait)
+	defer cancel()
+	for {
+		conn, err := bind(iface)
+		if !errors.Is(err, errNoAddress) && !errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(addressLook):
+		}
+	}
+}
+
+func bind(iface *net.Interface) (net.PacketConn, error) {
+	local, err := linkLocal(iface)
+	if err != nil {
+		return nil, err
+	}
+	return net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, clientPort)))
+}
+
 // linkLocal is the address that DHCPv6 is spoken from.
 func linkLocal(iface *net.Interface) (netip.Addr, error) {
 	all, err := iface.Addrs()
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("interface %s: %w", iface.Name, err)
+		return netip.Addr{}, err
 	}
 	for _, a := range all {
 		p, err := netip.ParsePrefix(a.String())
@@ -81,7 +115,7 @@ func linkLocal(iface *net.Interface) (netip.Addr, error) {
 			return p.Addr().WithZone(iface.Name), nil
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("interface %s has no link-local address: is it up?", iface.Name)
+	return netip.Addr{}, errNoAddress
 }
 
 // Close closes the socket.
