@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/rcvbuf"
 )
 
 // Config is where a server is asked.
@@ -101,7 +102,7 @@ func Open(ctx context.Context, c Config, port uint16) (*Socket, error) {
 
 // prepare makes room for a burst, and joins the groups of servers.
 func (s *Socket) prepare(multicast bool) error {
-	if err := s.conn.SetReadBuffer(queue); err != nil || !multicast {
+	if err := rcvbuf.Set(s.conn, queue); err != nil || !multicast {
 		return err
 	}
 	device, err := net.InterfaceByName(s.device)

@@ -27,6 +27,7 @@ var rules = []rule{
 	{pkg: "plugin/config/element", stdOnly: true, core: true},
 	{pkg: "plugin/limiter", stdOnly: true, core: true},
 	{pkg: "plugin/histogram", stdOnly: true, core: true},
+	{pkg: "plugin/rcvbuf", core: true},
 	{pkg: "plugin/pool", may: list("plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/config/...", may: list("plugin/config/...", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 
@@ -60,7 +61,7 @@ var rules = []rule{
 	{pkg: "pcp/pcpmsg"},
 	{pkg: "pcp/datagram", may: list("plugin/forwarder/checksum")},
 	{pkg: "pcp/datagram/datagramtest", may: list("pcp/datagram")},
-	{pkg: "pcp/udp", may: list("pcp/datagram")},
+	{pkg: "pcp/udp", may: list("plugin/rcvbuf", "pcp/datagram")},
 	{pkg: "pcp/client", may: list("pcp/pcpmsg", "plugin/portset")},
 	{pkg: "pcp", may: list("pcp/pcpmsg", "pcp/datagram", "plugin/limiter", "plugin/portset")},
 	// GoBGP is in the speaker's process only.
@@ -70,7 +71,7 @@ var rules = []rule{
 	{pkg: "coredhcp-plugin/s46", may: list("plugin/portset")},
 	{pkg: "coredhcp-plugin/delegation", may: list("plugin/provision/clock", "plugin/store", "plugin/softwire", "plugin/portset")},
 	{pkg: "coredhcp-plugin/server", may: list("coredhcp-plugin/delegation", "coredhcp-plugin/s46", "plugin/limiter", "plugin/pool", "plugin/store", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
-	{pkg: "coredhcp-plugin/listen"},
+	{pkg: "coredhcp-plugin/listen", may: list("plugin/rcvbuf")},
 	{pkg: "coredhcp-plugin/source", may: list("coredhcp-plugin/server", "coredhcp-plugin/s46", "plugin/provision", "plugin/lease", "plugin/pool", "plugin/store", "plugin/control/api", "plugin/control/stream", "pcp/client", "pcp/pcpmsg", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
 	{pkg: "coredhcp-plugin/lw4o6", may: list("coredhcp-plugin/delegation", "coredhcp-plugin/server", "coredhcp-plugin/source", "pcp/client", "pcp/pcpmsg", "plugin/config", "plugin/control/api", "plugin/store", "plugin/store/bolt")},
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lwaftr/lw4o6/pcp/datagram"
+	"github.com/lwaftr/lw4o6/plugin/rcvbuf"
 )
 
 // Socket carries datagrams to and from one address of the host. Its methods may
@@ -70,30 +71,11 @@ func Listen(ctx context.Context, at netip.AddrPort, device string) (*Socket, err
 	} else {
 		s.batches = ipv6.NewPacketConn(s.conn)
 	}
-	if err := s.setQueue(); err != nil {
+	if err := rcvbuf.Set(s.conn, queue); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("PCP on %s: %w", device, err)
 	}
 	return s, nil
-}
-
-// setQueue sets how much may wait, beyond the host's limit where the process may do
-// that.
-func (s *Socket) setQueue() error {
-	raw, err := s.conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var denied error
-	if err := raw.Control(func(fd uintptr) {
-		denied = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, queue)
-	}); err != nil {
-		return err
-	}
-	if denied != nil {
-		return s.conn.SetReadBuffer(queue)
-	}
-	return nil
 }
 
 // Close ends all use of the socket.
