@@ -128,6 +128,9 @@ func fromAPI(a api.Lease) (lease.Lease, error) {
 
 // leaseError is an error of the API as one of package lease, where it is one.
 func leaseError(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, e := range []struct {
 		code api.Code
 		as   error

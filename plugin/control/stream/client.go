@@ -21,8 +21,8 @@ var (
 )
 
 const (
-	// pause is how long no other connection is tried after one has failed, and
-	// refusedPause after one was refused. Calls fail at once meanwhile.
+	// pause is how long after a connection was tried the next one is, at the least,
+	// and refusedPause if it was refused. Calls fail at once meanwhile.
 	pause        = 250 * time.Millisecond
 	refusedPause = 10 * time.Second
 	openTimeout  = 5 * time.Second
@@ -55,26 +55,27 @@ func (c *Client) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case l := <-c.opened:
+			began := time.Now()
 			err := l.run(ctx, c.open)
 			rest := pause
 			if refusal := new(api.Error); errors.As(err, &refusal) {
 				err, rest = fmt.Errorf("%w: %w", ErrRefused, err), refusedPause
 			}
-			c.drop(err, rest)
+			c.drop(err, began.Add(rest))
 		}
 	}
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.drop(ErrClosed, 0)
+	c.drop(ErrClosed, time.Time{})
 	return nil
 }
 
-// drop ends the link, if there is one, and for so long has calls fail.
-func (c *Client) drop(why error, rest time.Duration) {
+// drop ends the link, if there is one, and until then has calls fail.
+func (c *Client) drop(why error, until time.Time) {
 	c.mu.Lock()
 	l := c.link
-	c.link, c.why, c.until = nil, why, time.Now().Add(rest)
+	c.link, c.why, c.until = nil, why, until
 	c.mu.Unlock()
 	if l != nil {
 		l.end(why)

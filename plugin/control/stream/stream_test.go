@@ -110,8 +110,8 @@ func TestSlow(t *testing.T) {
 	})
 }
 
-// TestBroken: when a connection ends all who wait know, and nobody tries another one
-// for a while; then all is well again.
+// TestBroken: when a connection ends all who wait know. Another one is made at once if
+// the last was not made just now.
 func TestBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRouter()
@@ -137,7 +137,7 @@ func TestBroken(t *testing.T) {
 		synctest.Wait()
 		crash()
 		asking.Wait()
-		ctx = t.Context()
+		ctx, crash = context.WithCancel(t.Context())
 		began := time.Now()
 		if _, err := c.Acquire(t.Context(), of(100)); !errors.Is(err, errEnd) || time.Now() != began {
 			t.Errorf("at once: %v after %s", err, time.Since(began))
@@ -146,8 +146,17 @@ func TestBroken(t *testing.T) {
 		if _, err := c.Acquire(t.Context(), of(100)); err != nil {
 			t.Errorf("after the pause: %v", err)
 		}
-		if err := <-r.left; err != nil {
-			t.Errorf("Serve: %v", err)
+		time.Sleep(pause)
+		crash()
+		synctest.Wait()
+		ctx = t.Context()
+		if _, err := c.Acquire(t.Context(), of(100)); err != nil {
+			t.Errorf("after one that lasted: %v", err)
+		}
+		for range 2 {
+			if err := <-r.left; err != nil {
+				t.Errorf("Serve: %v", err)
+			}
 		}
 	})
 }
