@@ -72,7 +72,7 @@ func fullScale() scale {
 		attackBefore: 2 * time.Second, // a rate limit lets a burst pass first
 		smallBatches: 20_000,
 		tcpTime:      3 * time.Second,
-		exchangeTime: 2 * time.Second,
+		exchangeTime: 3 * time.Second,
 		onVPP: vppScale{
 			bindings: maxBindings, fewBindings: 16 * setsUsed, flows: 1 << 17, rateTime: 300 * time.Millisecond,
 			churnTime: 5 * time.Second, changes: 1000, splits: 50, load: 250_000, hugePages: true,

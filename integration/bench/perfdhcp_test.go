@@ -9,17 +9,18 @@ import (
 // TestSearchRate: a server that stands some rate is found to stand about that.
 func TestSearchRate(t *testing.T) {
 	for _, capacity := range []int{300, 1999, 2000, 2001, 7000, 9999, 31_000, 100_000} {
-		tries := 0
+		tried := make(map[int]int)
 		got, err := searchRate(func(rate int) (attempt, error) {
-			tries++
-			if rate <= capacity {
+			tried[rate]++
+			// What disturbs a first try is not the server.
+			if rate <= capacity && (tried[rate] > 1 || rate%3 > 0) {
 				return attempt{rate: float64(rate), lost: 0.009}, nil
 			}
 			return attempt{rate: float64(capacity), lost: 0.01}, nil
 		})
 		want := float64(min(capacity, highestRate))
-		if err != nil || got > want || got < want*0.9 || tries > 10 {
-			t.Errorf("a server of %d per second: %v, %v after %d tries", capacity, got, err, tries)
+		if err != nil || got > want || got < want*0.96 || len(tried) > 12 {
+			t.Errorf("a server of %d per second: %v, %v after %v", capacity, got, err, tried)
 		}
 	}
 	if _, err := searchRate(func(int) (attempt, error) { return attempt{lost: 1}, nil }); err == nil {
