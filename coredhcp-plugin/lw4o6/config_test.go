@@ -96,6 +96,8 @@ func TestLoadFile(t *testing.T) {
 		{"a name without PCP", pools, "[\"2001:db8:100::/40\"], br-ipv6-addr: \"2001:db8::1\", aftr-name: a.example}", ":5: dhcpv6.pools[0].aftr-name: "},
 		{"a name that is none", pools, "[\"2001:db8:100::/40\"], mechanism: pcp, br-ipv6-addr: \"2001:db8::1\", aftr-name: \"a..b\"}", ":5: dhcpv6.pools[0].aftr-name: "},
 		{"a multicast PCP server", pools, "[\"2001:db8:100::/40\"], pcp-servers: [\"ff02::1\"]}", ":5: dhcpv6.pools[0].pcp-servers: "},
+		{"a multicast name server", pools, "[\"2001:db8:100::/40\"], dns-servers: [\"2001:db8::53\", \"ff02::fb\"]}", ":5: dhcpv6.pools[0].dns-servers[1]: "},
+		{"too much preference", "  pools:", "  preference: 256\n  pools:", ":4: dhcpv6.preference: "},
 		{"a priority twice", pools, "[\"2001:db8:100::/40\"], priority: [96, 96]}", ":5: dhcpv6.pools[0].priority: "},
 		{"4o6 servers that are not sent", pools, "[\"2001:db8:100::/40\"], dhcp4o6-servers: [\"2001:db8::1\"]}", ":5: dhcpv6.pools[0].dhcp4o6-servers: "},
 	} {

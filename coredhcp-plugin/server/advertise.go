@@ -35,6 +35,9 @@ func (s *Server) advertise(ctx context.Context, q question, to *dhcpv6.Message) 
 		}
 	}
 	t.add(q.asked, to)
+	if p := s.config.Preference; p > 0 {
+		to.AddOption(dhcpv6.OptPreference(uint8(p)))
+	}
 	return nil
 }
 

@@ -18,6 +18,9 @@ type Config struct {
 	// RapidCommit answers a Solicit that asks for it with a Reply (RFC 8415 section
 	// 18.3.1). It is for links with one server.
 	RapidCommit bool `yaml:"rapid-commit"`
+	// Preference is how much clients are to prefer this server to others of their link
+	// (RFC 8415 section 21.8): at 255 they do not wait for others. 0 is not told.
+	Preference int `yaml:"preference"`
 	// Patience is how long a softwire is waited for, and Retry when a client that got
 	// none is to ask again (T1).
 	Patience time.Duration `yaml:"patience"`
@@ -90,6 +93,7 @@ func (c Config) Validate() error {
 		key                string
 		value, least, most int
 	}{
+		{"preference", c.Preference, 0, 255},
 		{"max-offers", c.MaxOffers, 1, maxOffers},
 		{"max-pending", c.MaxPending, 1, maxPending},
 		{"client-rate", c.ClientRate, 0, maxRate},

@@ -30,6 +30,7 @@ const (
 	noPrefix
 	noBinding
 	malformed
+	elsewhere
 	limited
 	overloaded
 	failed
@@ -60,7 +61,8 @@ func (e event) describe() Count {
 		exhausted:    {Name: "exhausted", Meaning: "replies without a softwire since there is none for the subscriber"},
 		noPrefix:     {Name: "no-prefix", Meaning: "IA_PDs answered NoPrefixAvail"},
 		noBinding:    {Name: "no-binding", Meaning: "IA_PDs answered NoBinding"},
-		malformed:    {Name: "malformed", Meaning: "DHCPv6 messages that are not valid, or for another server", Drop: true},
+		malformed:    {Name: "malformed", Meaning: "DHCPv6 messages that are not valid", Drop: true},
+		elsewhere:    {Name: "other-server", Meaning: "DHCPv6 messages for another server", Drop: true},
 		limited:      {Name: "limited", Meaning: "DHCPv6 messages beyond client-rate or link-rate", Drop: true},
 		overloaded:   {Name: "overloaded", Meaning: "DHCPv6 messages that found no room to wait, or waited too long", Drop: true},
 		failed:       {Name: "failed", Meaning: "DHCPv6 messages that could not be decided or stored", Drop: true},

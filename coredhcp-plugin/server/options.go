@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -29,24 +30,24 @@ func (t told) add(asked dhcpv6.OptionCodes, to *dhcpv6.Message) {
 		if to.GetOneOption(code) != nil {
 			continue // asked for twice, or another handler's
 		}
-		if o := t.option(code, asked); o != nil && o.Validate() == nil {
+		if o := t.option(code, asked); o != nil {
 			to.AddOption(o)
 		}
 	}
 }
 
 // option is the one with a code, nil if the client is not told that.
-func (t told) option(code dhcpv6.OptionCode, asked dhcpv6.OptionCodes) s46.Option {
+func (t told) option(code dhcpv6.OptionCode, asked dhcpv6.OptionCodes) dhcpv6.Option {
 	p := t.pool
 	switch code {
 	case dhcpv6.OptionS46ContLW:
 		if t.softwire.IPv4.IsValid() {
-			return s46.NewLW(t.softwire.BR, t.softwire.IPv4, t.softwire.PortSet, t.bindPrefix())
+			return sound(s46.NewLW(t.softwire.BR, t.softwire.IPv4, t.softwire.PortSet, t.bindPrefix()))
 		}
 	case dhcpv6.OptionS46BR:
 		switch {
 		case t.softwire.BR.IsValid():
-			return &s46.BR{Address: t.softwire.BR}
+			return sound(&s46.BR{Address: t.softwire.BR})
 		case p.BR.IsValid():
 			return &s46.BR{Address: p.BR}
 		}
@@ -69,8 +70,24 @@ func (t told) option(code dhcpv6.OptionCode, asked dhcpv6.OptionCodes) s46.Optio
 		if len(p.Priority) > 0 {
 			return p.priority()
 		}
+	case dhcpv6.OptionDNSRecursiveNameServer:
+		if len(p.DNSServers) > 0 {
+			servers := make([]net.IP, 0, len(p.DNSServers))
+			for _, a := range p.DNSServers {
+				servers = append(servers, a.AsSlice())
+			}
+			return dhcpv6.OptDNS(servers...)
+		}
 	}
 	return nil
+}
+
+// sound is o, nil if it is none that can be sent.
+func sound(o s46.Option) dhcpv6.Option {
+	if o.Validate() != nil {
+		return nil
+	}
+	return o
 }
 
 // bindPrefix is what the lwB4 makes its tunnel address in: its prefix, which some

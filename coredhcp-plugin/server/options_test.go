@@ -13,15 +13,16 @@ import (
 // TestOptions: what is asked for and configured is told, and nothing else, in every
 // exchange.
 func TestOptions(t *testing.T) {
-	const name, pcp, dhcp4o6, brs, container, priority = dhcpv6.OptionAFTRName, dhcpv6.OptionV6PCPServer,
-		dhcpv6.OptionDHCP4oDHCP6Server, dhcpv6.OptionS46BR, dhcpv6.OptionS46ContLW, dhcpv6.OptionS46Priority
-	all := []dhcpv6.OptionCode{name, pcp, dhcp4o6, brs, container, priority}
+	const name, pcp, dhcp4o6, brs, container, priority, dns = dhcpv6.OptionAFTRName, dhcpv6.OptionV6PCPServer,
+		dhcpv6.OptionDHCP4oDHCP6Server, dhcpv6.OptionS46BR, dhcpv6.OptionS46ContLW, dhcpv6.OptionS46Priority, dhcpv6.OptionDNSRecursiveNameServer
+	all := []dhcpv6.OptionCode{name, pcp, dhcp4o6, brs, container, priority, dns}
 	full := func(m Mechanism) Pool {
 		p := testPool()
 		p.Mechanism, p.BR = m, br
 		p.PCPServers = []netip.Addr{br}
 		p.DHCP4o6 = true
 		p.Priority = []uint16{96, 64}
+		p.DNSServers = []netip.Addr{netip.MustParseAddr("2001:db8::53"), netip.MustParseAddr("2001:db8::54")}
 		return p
 	}
 	named := full(ByPCP)
@@ -32,12 +33,12 @@ func TestOptions(t *testing.T) {
 		oro  []dhcpv6.OptionCode
 		want []dhcpv6.OptionCode
 	}{
-		{"DHCPv6", full(ByDHCPv6), all, []dhcpv6.OptionCode{pcp, dhcp4o6, brs, container, priority}},
-		{"PCP", named, all, []dhcpv6.OptionCode{name, pcp, dhcp4o6, brs, priority}},
-		{"no softwires", full(ByNone), all, []dhcpv6.OptionCode{pcp, dhcp4o6, brs, priority}},
+		{"DHCPv6", full(ByDHCPv6), all, []dhcpv6.OptionCode{dns, pcp, dhcp4o6, brs, container, priority}},
+		{"PCP", named, all, []dhcpv6.OptionCode{dns, name, pcp, dhcp4o6, brs, priority}},
+		{"no softwires", full(ByNone), all, []dhcpv6.OptionCode{dns, pcp, dhcp4o6, brs, priority}},
 		{"nothing asked", full(ByDHCPv6), nil, nil},
-		{"other things asked", full(ByDHCPv6), []dhcpv6.OptionCode{23, 24, 94, 95}, nil},
-		{"asked twice", full(ByDHCPv6), append(all, all...), []dhcpv6.OptionCode{pcp, dhcp4o6, brs, container, priority}},
+		{"other things asked", full(ByDHCPv6), []dhcpv6.OptionCode{24, 94, 95}, nil},
+		{"asked twice", full(ByDHCPv6), append(all, all...), []dhcpv6.OptionCode{dns, pcp, dhcp4o6, brs, container, priority}},
 		{"nothing configured", testPool(), all, []dhcpv6.OptionCode{brs, container}},
 		{"the container alone", full(ByDHCPv6), lw, []dhcpv6.OptionCode{container}},
 	} {
@@ -58,6 +59,9 @@ func TestOptions(t *testing.T) {
 					if !slices.Equal(got, c.want) {
 						t.Errorf("%s: %v, want %v", a.kind, got, c.want)
 					}
+					if slices.Contains(c.want, dns) && fmt.Sprint(m.Options.DNS()) != "[2001:db8::53 2001:db8::54]" {
+						t.Errorf("%s: name servers %v", a.kind, m.Options.DNS())
+					}
 				}
 				told(ask{kind: dhcpv6.MessageTypeSolicit, ias: [][]string{nil}})
 				told(ask{kind: dhcpv6.MessageTypeRequest, to: serverID, ias: [][]string{nil}})
@@ -69,6 +73,32 @@ func TestOptions(t *testing.T) {
 					t.Errorf("a Release: %s", m.Summary())
 				}
 			})
+		})
+	}
+}
+
+// TestPreference: an Advertise, and nothing else, says how much the server is to be
+// preferred (RFC 8415 section 18.3.9), where that is configured.
+func TestPreference(t *testing.T) {
+	for _, want := range []int{0, 1, 255} {
+		synctest.Test(t, func(t *testing.T) {
+			c := testConfig(testPool())
+			c.Preference = want
+			s := newScene(t, c)
+			told := func(a ask) []byte {
+				t.Helper()
+				a.ias = [][]string{nil}
+				if o := s.must(a).GetOneOption(dhcpv6.OptionPreference); o != nil {
+					return o.ToBytes()
+				}
+				return nil
+			}
+			if got := told(ask{kind: dhcpv6.MessageTypeSolicit}); want == 0 && got != nil || want > 0 && !slices.Equal(got, []byte{byte(want)}) {
+				t.Errorf("%d: the Advertise says %v", want, got)
+			}
+			if got := told(ask{kind: dhcpv6.MessageTypeRequest, to: serverID}); got != nil {
+				t.Errorf("%d: the Reply says %v", want, got)
+			}
 		})
 	}
 }

@@ -38,6 +38,8 @@ type Pool struct {
 	AFTRNameAlways bool   `yaml:"aftr-name-always"`
 	// PCPServers are the addresses of the PCP server, OPTION_V6_PCP_SERVER (86).
 	PCPServers []netip.Addr `yaml:"pcp-servers"`
+	// DNSServers are recursive name servers, OPTION_DNS_SERVERS (23, RFC 3646).
+	DNSServers []netip.Addr `yaml:"dns-servers"`
 	// DHCP4o6 has OPTION_DHCP4_O_DHCP6_SERVER (88) sent, with DHCP4o6Servers.
 	DHCP4o6        bool         `yaml:"dhcp4o6"`
 	DHCP4o6Servers []netip.Addr `yaml:"dhcp4o6-servers"`
@@ -78,7 +80,7 @@ func (p Pool) Validate() error {
 		size int
 	}{
 		{"links", len(p.Links)}, {"interfaces", len(p.Interfaces)}, {"interface-ids", len(p.InterfaceIDs)},
-		{"remote-ids", len(p.RemoteIDs)}, {"pcp-servers", len(p.PCPServers)}, {"dhcp4o6-servers", len(p.DHCP4o6Servers)},
+		{"remote-ids", len(p.RemoteIDs)}, {"pcp-servers", len(p.PCPServers)}, {"dhcp4o6-servers", len(p.DHCP4o6Servers)}, {"dns-servers", len(p.DNSServers)},
 	} {
 		if list.size > maxSelectors {
 			fail(list.key, "%d items; at most %d are allowed", list.size, maxSelectors)
@@ -89,6 +91,11 @@ func (p Pool) Validate() error {
 	}
 	if p.BR.IsValid() && (!p.BR.Is6() || p.BR.Is4In6() || !p.BR.IsGlobalUnicast()) {
 		fail("br-ipv6-addr", "%s is not a global IPv6 unicast address", p.BR)
+	}
+	for i, a := range p.DNSServers {
+		if !a.Is6() || a.Is4In6() || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
+			fail(element.Item("dns-servers", i), "%s is not the IPv6 address of a name server", a)
+		}
 	}
 	if p.AFTRName != "" {
 		switch {

@@ -23,8 +23,13 @@ const (
 	maxID       = 128 // octets of an Interface-ID or Remote-ID
 )
 
-// errMessage is why a message is dropped, whoever sent it.
-var errMessage = errors.New("unusable message")
+var (
+	// errMessage is why a message is dropped, whoever sent it.
+	errMessage = errors.New("unusable message")
+	// errElsewhere is why a message is dropped that nothing is wrong with: where there
+	// are several servers on a link all of them hear it.
+	errElsewhere = errors.New("it is for another server")
+)
 
 // question is what a client asks.
 type question struct {
@@ -70,7 +75,8 @@ func (l link) port() string {
 func (l link) line() string { return cmp.Or(l.port(), l.enterprise) }
 
 // questionOf reads what req asks. resp is the answer as it is so far: it has the
-// server's identifier. The error wraps errMessage; beside it is what was read.
+// server's identifier. The error wraps errMessage or errElsewhere; beside it is
+// what was read.
 func (s *Server) questionOf(device string, req dhcpv6.DHCPv6, resp *dhcpv6.Message) (q question, err error) {
 	fail := func(why string) (question, error) { return q, fmt.Errorf("%w: %s", errMessage, why) }
 	if q.at, err = linkOf(device, req); err != nil {
@@ -131,12 +137,15 @@ func (q question) identified(msg, resp *dhcpv6.Message) error {
 			return fmt.Errorf("%w: a %s to one server", errMessage, q.kind)
 		}
 	case dhcpv6.MessageTypeRequest, dhcpv6.MessageTypeRenew, dhcpv6.MessageTypeRelease, dhcpv6.MessageTypeDecline:
-		if !meant {
-			return fmt.Errorf("%w: a %s to another server", errMessage, q.kind)
+		switch {
+		case server == nil:
+			return fmt.Errorf("%w: a %s to no server", errMessage, q.kind)
+		case !meant:
+			return errElsewhere
 		}
 	case dhcpv6.MessageTypeInformationRequest:
 		if server != nil && !meant {
-			return fmt.Errorf("%w: a %s to another server", errMessage, q.kind)
+			return errElsewhere
 		}
 		return nil
 	default:

@@ -75,6 +75,9 @@ func (s *Server) Answer(ctx context.Context, device string, req, resp dhcpv6.DHC
 	}
 	q, err := s.questionOf(device, req, to)
 	switch {
+	case errors.Is(err, errElsewhere):
+		s.counts.add(elsewhere)
+		return nil, true
 	case err != nil:
 		s.warn(malformed, q, err)
 		return nil, true

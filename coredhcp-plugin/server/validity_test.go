@@ -53,17 +53,29 @@ func TestDiscarded(t *testing.T) {
 	}
 }
 
-// TestDiscardedIsLogged: the log says whose message was discarded, and why.
+// TestDiscardedIsLogged: the log says whose message was discarded, and why, but
+// nothing of those that other servers of the link are to answer.
 func TestDiscardedIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, testConfig(testPool()))
 		s.send(ask{kind: dhcpv6.MessageTypeRenew, to: client(9), ias: [][]string{nil}, link: "2001:db8:a::1"})
+		if entry := s.logged.LastEntry(); entry != nil {
+			t.Errorf("another server's message is logged: %v", entry)
+		}
+		counted := make(map[string]uint64)
+		for _, c := range s.server.Stats().Counts {
+			counted[c.Name] = c.Count
+		}
+		if counted["other-server"] != 1 || counted["malformed"] != 0 {
+			t.Errorf("counted %v", counted)
+		}
+		s.send(ask{kind: dhcpv6.MessageTypeRenew, ias: [][]string{nil}, link: "2001:db8:a::1"})
 		entry := s.logged.LastEntry()
 		if entry == nil {
 			t.Fatal("nothing is logged")
 		}
 		got := fmt.Sprintf("%s %s %s %s", entry.Data["client"], entry.Data["message"], entry.Data["link"], entry.Data["error"])
-		if want := "00030001020100000001 RENEW 2001:db8:a::1 unusable message: a RENEW to another server"; got != want {
+		if want := "00030001020100000001 RENEW 2001:db8:a::1 unusable message: a RENEW to no server"; got != want {
 			t.Errorf("logged %q, want %q", got, want)
 		}
 	})
