@@ -1,13 +1,18 @@
 package control
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/control/stream"
@@ -109,29 +114,88 @@ func TestStreamWithoutLending(t *testing.T) {
 	}
 }
 
-// TestStreamEndsWithServer: a server that is told to stop ends its streams, with
-// whatever they wait for, before Run returns.
+// TestStreamEndsWithServer: a stream has not the limits of a request of HTTP; a server
+// that is told to stop ends it, and Run does not return before the last of what it was
+// asked is over.
 func TestStreamEndsWithServer(t *testing.T) {
-	var asking sync.WaitGroup
-	t.Run("while it runs", func(in *testing.T) {
-		f, waiting := newFake(in, 1), &slowLeases{asked: make(chan struct{}, 1)}
-		f.lending = &Lending{Leases: waiting}
-		c, _ := serve(in, f)
-		s := streaming(t, c)
+	synctest.Test(t, func(t *testing.T) {
+		f, slow := newFake(t, 1), &slowLeases{asked: make(chan struct{}), over: make(chan struct{})}
+		f.lending = &Lending{Leases: slow}
+		l := pipes{make(chan net.Conn), make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- New(f.router(), 1000, quiet()).Run(ctx, l) }()
+		c := stream.NewClient(l.upgraded)
+		var asking sync.WaitGroup
 		asking.Go(func() {
-			if _, err := s.Acquire(context.Background(), lease.Request{B4: subscriber(1)}); err == nil {
-				t.Error("got a lease")
+			if err := c.Run(t.Context()); err != nil {
+				t.Error(err)
 			}
 		})
-		<-waiting.asked
+		told := make(chan error, 1)
+		asking.Go(func() {
+			_, err := c.Acquire(t.Context(), lease.Request{B4: subscriber(1)})
+			told <- err
+		})
+		<-slow.asked
+		time.Sleep(3 * readTimeout)
+		if len(told) > 0 {
+			t.Errorf("the stream has ended: %v", <-told)
+		}
+		cancel()
+		time.Sleep(2 * stopTimeout)
+		if len(told) == 0 {
+			t.Error("the client still waits")
+		}
+		select {
+		case <-done:
+			t.Error("Run has returned while a request is worked on")
+		default:
+		}
+		close(slow.over)
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
 	})
-	asking.Wait()
 }
 
-// slowLeases waits with a lease for as long as it may, and offers none.
+// pipes is a listener that connections are sent to.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p pipes) Close() error {
+	close(p.closed)
+	return nil
+}
+
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "unix"} }
+
+// upgraded is a stream of the server that listens.
+func (p pipes) upgraded(context.Context) (io.ReadWriteCloser, error) {
+	here, there := net.Pipe()
+	p.conns <- there
+	if _, err := fmt.Fprintf(here, "GET %s HTTP/1.1\r\nHost: router\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", api.PathLeaseStream, stream.Protocol); err != nil {
+		return nil, err
+	}
+	_, err := http.ReadResponse(bufio.NewReader(here), nil)
+	return here, err
+}
+
+// slowLeases waits with a lease for as long as it may, and longer, and offers none.
 type slowLeases struct {
 	Leases
-	asked chan struct{}
+	asked, over chan struct{}
 }
 
 func (l *slowLeases) Offer(lease.Request) (lease.Lease, error) {
@@ -141,5 +205,6 @@ func (l *slowLeases) Offer(lease.Request) (lease.Lease, error) {
 func (l *slowLeases) Acquire(ctx context.Context, _ lease.Request) (lease.Lease, error) {
 	l.asked <- struct{}{}
 	<-ctx.Done()
+	<-l.over
 	return lease.Lease{}, ctx.Err()
 }

@@ -99,6 +99,35 @@ func TestManyAtOnce(t *testing.T) {
 		if most != maxWorking {
 			t.Errorf("%d were worked on at the same time", most)
 		}
+		// What is answered does not count any more.
+		for range maxWorking + 1 {
+			if _, err := c.Offer(t.Context(), of(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// TestLongest: whatever an asker says, nothing is worked on for longer than that.
+func TestLongest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRouter()
+		r.before = func(ctx context.Context, _ lease.Request) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		conn := r.connect(t.Context())
+		defer conn.Close()
+		answers := newReader(conn)
+		for _, wait := range []time.Duration{0, time.Hour} {
+			began := time.Now()
+			if _, err := conn.Write(appendRequest(nil, 7, request{kind: acquire, wait: wait, lease: of(1)})); err != nil {
+				t.Fatal(err)
+			}
+			if e := failed(t, answers); time.Since(began) != maxWait {
+				t.Errorf("%s: %v after %s", wait, e, time.Since(began))
+			}
+		}
 	})
 }
 
