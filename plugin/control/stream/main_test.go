@@ -26,14 +26,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type router struct {
 	before func(ctx context.Context, q lease.Request) error
 	admit  error
+	leases Leases     // who grants
 	left   chan error // what Serve returned, once for each connection
 }
 
 func newRouter() *router {
-	return &router{
+	r := &router{
 		before: func(context.Context, lease.Request) error { return nil },
 		left:   make(chan error, 100),
 	}
+	r.leases = r
+	return r
 }
 
 func (r *router) Offer(q lease.Request) (lease.Lease, error) {
@@ -57,7 +60,7 @@ func (r *router) Release(ctx context.Context, q lease.Request) error { return r.
 // server answers for the router.
 func (r *router) server() Server {
 	return Server{
-		Leases: r, Admit: func() error { return r.admit },
+		Leases: r.leases, Admit: func() error { return r.admit },
 		Explain: func(err error) *api.Error {
 			var e *api.Error
 			if errors.As(err, &e) {
@@ -106,8 +109,6 @@ func set(offset, length uint8, psid uint16) portset.PortSet {
 
 // of is the request of a subscriber.
 func of(i uint16) lease.Request {
-	return lease.Request{
-		Subscriber: netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(i >> 8), byte(i), 15: 1}),
-		Mechanism:  pool.DHCPv6, Lifetime: time.Hour,
-	}
+	b4 := netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(i >> 8), byte(i), 15: 1})
+	return lease.Request{Subscriber: b4, B4: b4, Mechanism: pool.DHCPv6, Lifetime: time.Hour}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/lwaftr/lw4o6/plugin/control/api"
 	"github.com/lwaftr/lw4o6/plugin/lease"
+	"github.com/lwaftr/lw4o6/plugin/pool"
+	"github.com/lwaftr/lw4o6/plugin/softwire"
 )
 
 // failed reads one answer, which is a failure.
@@ -178,10 +181,44 @@ func TestServerEnds(t *testing.T) {
 	})
 }
 
-// FuzzServer: whatever comes is answered with one message each, or ends it.
+// lender is a book of leases, without what makes them durable.
+type lender struct{ book *lease.Book }
+
+func newLender(t *testing.T) lender {
+	terms := pool.DefaultTerms()
+	terms.Mechanisms = []pool.Mechanism{pool.DHCPv6}
+	pools := pool.Pools{{
+		Name: "a", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/30")}, PSIDLen: 4,
+		BR: netip.MustParseAddr("2001:db8:ffff::1"), Terms: terms,
+	}}
+	l := lender{lease.NewBook()}
+	if err := l.book.Configure(pools, softwire.Change{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func (l lender) Offer(q lease.Request) (lease.Lease, error) { return l.book.Offer(q, time.Now()) }
+
+func (l lender) Acquire(_ context.Context, q lease.Request) (lease.Lease, error) {
+	g, err := l.book.Acquire(q, time.Now())
+	return g.Lease, err
+}
+
+func (l lender) Release(_ context.Context, q lease.Request) error {
+	held, _, err := l.book.Held(q)
+	if err == nil {
+		_, err = l.book.Leave(held.Key())
+	}
+	return err
+}
+
+// FuzzServer: whatever comes is answered with one message each, or ends it, also when
+// it is about leases that there really are.
 func FuzzServer(f *testing.F) {
 	f.Add(appendRequest(appendRequest(nil, 1, request{kind: offer, lease: of(1)}), 2, request{kind: acquire, wait: time.Second, lease: of(2)}))
 	f.Add(appendRequest(nil, 3, request{kind: release, lease: of(3)}))
+	f.Add(appendRequest(nil, 4, request{kind: offer, lease: lease.Request{B4: of(4).B4}}))
 	f.Add([]byte{0, 5, 0, 0, 0, 7, 99, 0, 1})
 	f.Add([]byte{0xff, 0xff})
 	f.Fuzz(func(t *testing.T, octets []byte) {
@@ -192,6 +229,7 @@ func FuzzServer(f *testing.F) {
 			}
 		}
 		r := newRouter()
+		r.leases = newLender(t)
 		conn := r.connect(t.Context())
 		var sending sync.WaitGroup
 		sending.Go(func() { _, _ = conn.Write(octets) })
