@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -56,8 +57,12 @@ func beginCrowd(ctx context.Context, t *testing.T, s *scene.Scene, count int, cr
 	return &crowd{scene: s, link: link, fleet: fleet, count: count, stop: stop}
 }
 
+// errBroken reports that somebody does not have what was promised.
+var errBroken = errors.New("a promise is broken")
+
 // settled waits until all hold a port set, and then says what is wrong with them:
-// two may share ports, or the router or the data plane may know better.
+// two may share ports, or the router or the data plane may know better. Then the
+// error wraps errBroken.
 func (c *crowd) settled(ctx context.Context) error {
 	if err := c.fleet.Await(ctx, func(n lwb4sim.Counts) bool { return n.Held == c.count }); err != nil {
 		return err
@@ -66,13 +71,17 @@ func (c *crowd) settled(ctx context.Context) error {
 		return err
 	}
 	holdings := c.fleet.Holdings()
-	if err := lwb4sim.Check(holdings); err != nil {
-		return err
+	err := lwb4sim.Check(holdings)
+	if err == nil {
+		err = c.sameAsLeases(ctx, holdings)
 	}
-	if err := c.sameAsLeases(ctx, holdings); err != nil {
-		return err
+	if err == nil {
+		err = c.crosses(ctx, holdings)
 	}
-	return c.crosses(ctx, holdings)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
+	return nil
 }
 
 // sameAsLeases compares what lwB4s hold with the router's leases and softwires.

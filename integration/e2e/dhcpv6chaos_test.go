@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -78,8 +79,9 @@ func TestDHCPv6ChaosNotices(t *testing.T) {
 	must(t, err)
 	for range 10 {
 		m := smallTurmoil(500 * time.Millisecond)
-		if err := m.happen(t, scene.Options{Binaries: wrong}); err != nil {
-			t.Logf("seed %d: %v", m.seed, err)
+		err := m.happen(t, scene.Options{Binaries: wrong})
+		t.Logf("seed %d: %v", m.seed, err)
+		if errors.Is(err, errBroken) {
 			return
 		}
 	}
@@ -139,10 +141,10 @@ func (m dhcpTurmoil) happen(t *testing.T, o scene.Options) error {
 		m.lwb4s, m.kills, time.Since(began).Round(time.Second), n.Requests, n.Answers, n.Up.Lost+n.Down.Lost,
 		n.Up.Duplicated+n.Down.Duplicated, n.Up.Late+n.Down.Late, n.Lost, n.Moved)
 	if err == nil && n.Moved > 0 {
-		err = fmt.Errorf("%d lwB4s got other prefixes or port sets than they held", n.Moved)
+		err = fmt.Errorf("%w: %d lwB4s got other prefixes or port sets than they held", errBroken, n.Moved)
 	}
 	if err == nil && n.Resets > 0 {
-		err = fmt.Errorf("%d times the server did not know what it had delegated", n.Resets)
+		err = fmt.Errorf("%w: %d times the server did not know what it had delegated", errBroken, n.Resets)
 	}
 	return err
 }
@@ -164,7 +166,7 @@ func (c *crowd) alone(ctx context.Context) error {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("%d leases for %d lwB4s: %w", leases, c.count, ctx.Err())
+			return fmt.Errorf("%w: %d leases for %d lwB4s: %w", errBroken, leases, c.count, ctx.Err())
 		}
 	}
 }
