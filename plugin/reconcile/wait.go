@@ -17,25 +17,45 @@ type waiters struct {
 
 // waiter is one caller of Wait.
 type waiter struct {
-	// want is what the table said of each key that is not settled yet: the
-	// softwire, or the zero Softwire for none.
-	want   map[softwire.Key]softwire.Softwire
+	want   []wish // ordered by key, each key once
+	left   int    // of want, that are not settled yet
 	fresh  bool
 	failed []*KeyError
-	done   chan struct{} // closed when want is empty
+	done   chan struct{} // closed when none is left
+}
+
+// wish is what the table said of a key: the softwire, or the zero Softwire for none.
+type wish struct {
+	key     softwire.Key
+	want    softwire.Softwire
+	settled bool
+}
+
+// newWaiter waits for wishes, of which the first of each key counts.
+func newWaiter(want []wish) *waiter {
+	slices.SortStableFunc(want, func(a, b wish) int { return a.key.Compare(b.key) })
+	want = slices.CompactFunc(want, func(a, b wish) bool { return a.key == b.key })
+	return &waiter{want: want, left: len(want), done: make(chan struct{})}
+}
+
+// of is the wish for a key that x has.
+func (x *waiter) of(key softwire.Key) *wish {
+	i, _ := slices.BinarySearchFunc(x.want, key, func(w wish, key softwire.Key) int { return w.key.Compare(key) })
+	return &x.want[i]
 }
 
 func (w *waiters) add(x *waiter) {
 	x.fresh = true
 	w.fresh = append(w.fresh, x)
-	for key := range x.want {
-		w.byKey[key] = append(w.byKey[key], x)
+	for _, one := range x.want {
+		w.byKey[one.key] = append(w.byKey[one.key], x)
 	}
 }
 
 // remove takes key from x.
 func (w *waiters) remove(key softwire.Key, x *waiter) {
-	delete(x.want, key)
+	x.of(key).settled = true
+	x.left--
 	var rest []*waiter
 	for _, y := range w.byKey[key] {
 		if y != x {
@@ -47,7 +67,7 @@ func (w *waiters) remove(key softwire.Key, x *waiter) {
 	} else {
 		w.byKey[key] = rest
 	}
-	if len(x.want) == 0 {
+	if x.left == 0 {
 		close(x.done)
 	}
 }
@@ -60,7 +80,7 @@ func (w *waiters) resolve(s *state, key softwire.Key) {
 }
 
 func (w *waiters) resolveFor(s *state, key softwire.Key, x *waiter) {
-	final, err := s.verdict(key, x.want[key])
+	final, err := s.verdict(key, x.of(key).want)
 	if !final || x.fresh {
 		return
 	}
@@ -102,8 +122,10 @@ func (w *waiters) takeFresh() []*waiter {
 func (w *waiters) caughtUp(s *state, fresh []*waiter) {
 	for _, x := range fresh {
 		x.fresh = false
-		for key := range x.want {
-			w.resolveFor(s, key, x)
+		for i := range x.want {
+			if !x.want[i].settled {
+				w.resolveFor(s, x.want[i].key, x)
+			}
 		}
 	}
 }
@@ -130,9 +152,10 @@ func (s *state) verdict(key softwire.Key, want softwire.Softwire) (final bool, e
 // goes on being tried.
 func (r *Reconciler) Wait(ctx context.Context, keys ...softwire.Key) error {
 	table := r.table.Snapshot()
-	want := make(map[softwire.Key]softwire.Softwire, len(keys))
+	want := make([]wish, 0, len(keys))
 	for _, key := range keys {
-		want[key], _ = table.Get(key)
+		sw, _ := table.Get(key)
+		want = append(want, wish{key: key, want: sw})
 	}
 	return r.wait(ctx, want)
 }
@@ -154,21 +177,22 @@ func (r *Reconciler) Apply(ctx context.Context, c softwire.Change) error {
 		return err
 	}
 	r.Changed()
-	want := make(map[softwire.Key]softwire.Softwire, len(c.Remove)+len(c.Put))
-	for _, key := range c.Remove {
-		want[key] = softwire.Softwire{}
+	// The last put of a key counts, and any before its removal.
+	want := make([]wish, 0, len(c.Put)+len(c.Remove))
+	for _, sw := range slices.Backward(c.Put) {
+		want = append(want, wish{key: sw.Key(), want: sw})
 	}
-	for _, sw := range c.Put {
-		want[sw.Key()] = sw
+	for _, key := range c.Remove {
+		want = append(want, wish{key: key})
 	}
 	return r.wait(ctx, want)
 }
 
-func (r *Reconciler) wait(ctx context.Context, want map[softwire.Key]softwire.Softwire) error {
+func (r *Reconciler) wait(ctx context.Context, want []wish) error {
 	if len(want) == 0 {
 		return nil
 	}
-	x := &waiter{want: want, done: make(chan struct{})}
+	x := newWaiter(want)
 	r.mu.Lock()
 	r.state.waiters.add(x)
 	r.mu.Unlock()
@@ -180,10 +204,13 @@ func (r *Reconciler) wait(ctx context.Context, want map[softwire.Key]softwire.So
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var cause error
-	for key := range x.want {
+	for _, one := range x.want {
+		if one.settled {
+			continue
+		}
 		cause = ctx.Err()
-		x.failed = append(x.failed, &KeyError{key, r.pendingReason(key)})
-		r.state.waiters.remove(key, x)
+		x.failed = append(x.failed, &KeyError{one.key, r.pendingReason(one.key)})
+		r.state.waiters.remove(one.key, x)
 	}
 	if len(x.failed) == 0 {
 		return nil
