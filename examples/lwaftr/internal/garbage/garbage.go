@@ -13,7 +13,7 @@ import (
 // Bounds of what piles up.
 const (
 	// least is how many bytes are let pile up whatever is in use.
-	least = 128 << 20
+	least = 256 << 20
 	// usual is how much piles up, as a percentage of what is in use, where that is
 	// more; it is Go's default.
 	usual = 100

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestPercent: what piles up is 128 MiB, or else what is in use if that is more.
+// TestPercent: what piles up is 256 MiB, or else what is in use if that is more.
 func TestPercent(t *testing.T) {
 	for inUse := uint64(0); inUse < 1<<36; inUse = inUse*5/4 + 1 {
 		p := percent(inUse)
