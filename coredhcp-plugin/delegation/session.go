@@ -165,8 +165,10 @@ func (s *Session) Disown(prefix netip.Prefix) {
 func (s *Session) change(prefix netip.Prefix, f func(d *Delegation)) {
 	s.do(func(b *Book) {
 		if d, ok := b.Get(prefix); ok && d.Client == s.client {
-			f(&d)
-			b.Put(d)
+			before := d
+			if f(&d); d != before {
+				b.Put(d)
+			}
 		}
 	})
 }
