@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lwaftr/lw4o6/plugin/config/element"
+	"github.com/lwaftr/lw4o6/plugin/crew"
 	"github.com/lwaftr/lw4o6/plugin/rcvbuf"
 )
 
@@ -124,6 +125,12 @@ func (s *Socket) prepare(multicast bool) error {
 // Close ends all use of the socket.
 func (s *Socket) Close() { _ = s.conn.Close() }
 
+// job is a datagram to answer.
+type job struct {
+	datagram []byte
+	from     netip.AddrPort
+}
+
 // Respond answers a datagram that came in by a device; nil is no answer.
 type Respond func(ctx context.Context, device string, datagram []byte) []byte
 
@@ -135,13 +142,13 @@ var past = time.Unix(1, 0)
 // kernel.
 func (s *Socket) Run(ctx context.Context, most int, respond Respond) error {
 	defer context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(past) })()
-	crew := newCrew(most, func(j job) {
+	answering := crew.New(most, func(j job) {
 		// One that cannot be sent is lost, and the client asks again.
 		if answer := respond(ctx, s.device, j.datagram); answer != nil {
 			_, _ = s.conn.WriteToUDPAddrPort(answer, j.from)
 		}
 	})
-	defer crew.end()
+	defer answering.End()
 	datagram, control := make([]byte, maxDatagram), make([]byte, 64)
 	for {
 		n, controls, _, from, err := s.conn.ReadMsgUDPAddrPort(datagram, control)
@@ -152,7 +159,7 @@ func (s *Socket) Run(ctx context.Context, most int, respond Respond) error {
 			return fmt.Errorf("DHCPv6 at %s: %w", s.conn.LocalAddr(), err)
 		}
 		if heard(datagram[:n], control[:controls]) {
-			crew.give(job{bytes.Clone(datagram[:n]), from})
+			answering.Give(job{bytes.Clone(datagram[:n]), from})
 		}
 	}
 }

@@ -28,6 +28,7 @@ var rules = []rule{
 	{pkg: "plugin/limiter", stdOnly: true, core: true},
 	{pkg: "plugin/histogram", stdOnly: true, core: true},
 	{pkg: "plugin/rcvbuf", core: true},
+	{pkg: "plugin/crew", stdOnly: true, core: true},
 	{pkg: "plugin/pool", may: list("plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/config/...", may: list("plugin/config/...", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 
@@ -50,7 +51,7 @@ var rules = []rule{
 	{pkg: "plugin/provision", may: list("plugin/provision/clock", "plugin/lease", "plugin/store", "plugin/store/history", "plugin/reconcile", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/announce", may: list("plugin/reconcile", "plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/control/api", may: list("plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
-	{pkg: "plugin/control/stream", may: list("plugin/control/api", "plugin/lease", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
+	{pkg: "plugin/control/stream", may: list("plugin/control/api", "plugin/crew", "plugin/lease", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/control", may: list("plugin/control/api", "plugin/control/stream", "plugin/provision", "plugin/lease", "plugin/store/history", "plugin/announce", "plugin/dataplane", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 	{pkg: "plugin/metrics", may: list("plugin/dataplane", "plugin/reconcile", "plugin/lease", "plugin/provision", "plugin/provision/clock", "plugin/announce", "plugin/store", "plugin/store/history", "plugin/pool", "plugin/softwire", "plugin/portset"), core: true},
 
@@ -71,7 +72,7 @@ var rules = []rule{
 	{pkg: "coredhcp-plugin/s46", may: list("plugin/portset")},
 	{pkg: "coredhcp-plugin/delegation", may: list("plugin/provision/clock", "plugin/store", "plugin/softwire", "plugin/portset")},
 	{pkg: "coredhcp-plugin/server", may: list("coredhcp-plugin/delegation", "coredhcp-plugin/s46", "plugin/limiter", "plugin/pool", "plugin/store", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
-	{pkg: "coredhcp-plugin/listen", may: list("plugin/rcvbuf")},
+	{pkg: "coredhcp-plugin/listen", may: list("plugin/crew", "plugin/rcvbuf")},
 	{pkg: "coredhcp-plugin/source", may: list("coredhcp-plugin/server", "coredhcp-plugin/s46", "plugin/provision", "plugin/lease", "plugin/pool", "plugin/store", "plugin/control/api", "plugin/control/stream", "pcp/client", "pcp/pcpmsg", "plugin/softwire", "plugin/portset"), without: list("github.com/coredhcp")},
 	{pkg: "coredhcp-plugin/lw4o6", may: list("coredhcp-plugin/delegation", "coredhcp-plugin/server", "coredhcp-plugin/source", "pcp/client", "pcp/pcpmsg", "plugin/config", "plugin/control/api", "plugin/store", "plugin/store/bolt")},
 

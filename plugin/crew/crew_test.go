@@ -1,10 +1,14 @@
-package listen
+package crew
 
 import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestCrew: jobs are done at the same time, by no more than there may be and by
 // those that are there already, and the end waits for them.
@@ -12,14 +16,14 @@ func TestCrew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var done atomic.Int64
 		proceed := make(chan struct{})
-		c := newCrew(3, func(job) {
+		c := New(3, func(int) {
 			<-proceed
 			done.Add(1)
 		})
 		give := func(n int) {
 			t.Helper()
 			for range n {
-				c.give(job{})
+				c.Give(0)
 			}
 			synctest.Wait()
 		}
@@ -44,7 +48,7 @@ func TestCrew(t *testing.T) {
 		}
 		close(proceed)
 		<-given
-		c.end()
+		c.End()
 		if c.members != 3 || done.Load() != 5 {
 			t.Errorf("%d members did %d jobs; want 3 and 5", c.members, done.Load())
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lwaftr/lw4o6/plugin/control/api"
+	"github.com/lwaftr/lw4o6/plugin/crew"
 	"github.com/lwaftr/lw4o6/plugin/lease"
 )
 
@@ -44,19 +45,21 @@ type Server struct {
 func (s Server) Serve(ctx context.Context, conn net.Conn) error {
 	defer conn.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
-	a := answering{Server: s, out: newOutbox(), tasks: make(chan task)}
+	a := answering{Server: s, out: newOutbox()}
+	a.crew = crew.New(maxWorking, func(t task) { a.work(ctx, t) })
 	context.AfterFunc(ctx, func() {
 		conn.Close()
 		a.out.close()
 	})
-	a.group.Go(func() {
+	var writing sync.WaitGroup
+	writing.Go(func() {
 		if err := a.out.run(timed{conn}); err != nil {
 			cancel(err)
 		}
 	})
-	cancel(a.read(ctx, newReader(conn)))
-	close(a.tasks)
-	a.group.Wait()
+	cancel(a.read(newReader(conn)))
+	a.crew.End()
+	writing.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -78,9 +81,8 @@ func (t timed) Write(b []byte) (int, error) {
 type answering struct {
 	Server
 	out *outbox
-	// tasks are taken by those of group that have nothing to do.
-	tasks chan task
-	group sync.WaitGroup
+	// crew does what may take long.
+	crew *crew.Crew[task]
 }
 
 // task is a request that may take long.
@@ -90,7 +92,7 @@ type task struct {
 }
 
 // read answers what r brings, or has it answered. It returns nil at the end.
-func (a *answering) read(ctx context.Context, r reader) error {
+func (a *answering) read(r reader) error {
 	for {
 		number, k, content, err := r.next()
 		if err != nil {
@@ -110,7 +112,7 @@ func (a *answering) read(ctx context.Context, r reader) error {
 			l, err := a.Leases.Offer(q.lease)
 			a.answer(number, offer, l, err)
 		default:
-			a.assign(ctx, task{number, q})
+			a.crew.Give(task{number, q})
 		}
 	}
 }
@@ -125,22 +127,6 @@ func (a *answering) accept(k kind, content []byte) (request, error) {
 		return request{}, &api.Error{Status: http.StatusBadRequest, Message: err.Error()}
 	}
 	return q, nil
-}
-
-// assign gives a task to a goroutine that is idle, or to another one: there are
-// maxWorking tasks at most.
-func (a *answering) assign(ctx context.Context, t task) {
-	select {
-	case a.tasks <- t:
-		return
-	default:
-	}
-	a.group.Go(func() {
-		a.work(ctx, t)
-		for t := range a.tasks {
-			a.work(ctx, t)
-		}
-	})
 }
 
 func (a *answering) work(ctx context.Context, t task) {
