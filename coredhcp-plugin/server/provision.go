@@ -110,16 +110,17 @@ func (s *Server) acquire(ctx context.Context, session *delegation.Session, q que
 		return s.foreign(ctx, w)
 	}
 	session.Owe(d.Prefix)
+	undo := func() {}
 	w.Along = func(g Grant) ([]store.Value, func(error)) {
-		undo := session.Provision(d.Prefix, g.Softwire, g.Expires)
-		values, done := session.Pending()
-		return values, func(err error) {
-			if done(err); err != nil {
-				undo() // the rest becomes durable with Commit
-			}
-		}
+		undo = session.Provision(d.Prefix, g.Softwire, g.Expires)
+		return session.Pending()
 	}
-	return s.softwires.Acquire(ctx, w)
+	g, err := s.softwires.Acquire(ctx, w)
+	if err != nil {
+		// It may be durable, and is not programmed: nobody is to be told of it.
+		undo()
+	}
+	return g, err
 }
 
 // foreign is the softwire of a subscriber whose pool does not provide any by

@@ -38,6 +38,10 @@ type source struct {
 	// ends.
 	fails error
 	slow  bool
+	// unprogrammed, if it is set, is the error of Acquire when what is granted has
+	// become durable in store already.
+	unprogrammed error
+	store        *memory.Store
 	// foreign are softwires that came another way.
 	foreign map[netip.Prefix]Grant
 }
@@ -107,7 +111,14 @@ func (s *source) Acquire(ctx context.Context, w Want) (Grant, error) {
 	if err := s.wait(ctx); err != nil {
 		return Grant{}, err
 	}
-	return s.grant(w, true)
+	g, err := s.grant(w, true)
+	if err != nil || s.unprogrammed == nil {
+		return g, err
+	}
+	values, done := w.Along(g)
+	err = s.store.Commit(ctx, store.Batch{Values: values})
+	done(err)
+	return Grant{}, errors.Join(err, s.unprogrammed)
 }
 
 func (s *source) Release(ctx context.Context, w Want) error {
@@ -163,6 +174,7 @@ func newScene(t *testing.T, c Config) *scene {
 
 func startScene(t *testing.T, c Config, st *memory.Store, src *source) *scene {
 	t.Helper()
+	src.store = st
 	broken := new(atomic.Pointer[error])
 	st.OnCommit = func(context.Context, store.Batch) error {
 		if err := broken.Load(); err != nil {

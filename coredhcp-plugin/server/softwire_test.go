@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -159,6 +160,30 @@ func TestForeign(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUnprogrammed: a softwire that is durable and not programmed is told to nobody,
+// also not by a later Reply for which there is none either.
+func TestUnprogrammed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, testConfig(testPool()))
+		s.source.unprogrammed = errors.New("the test says so")
+		first := s.must(ask{kind: dhcpv6.MessageTypeRequest, to: serverID, ias: [][]string{nil}, oro: lw})
+		prefix := delegated(first, 1)
+		renewed := s.must(renew(prefix))
+		if !prefix.IsValid() || delegated(renewed, 1) != prefix {
+			t.Errorf("the prefix is %s, and then %s", prefix, delegated(renewed, 1))
+		}
+		for _, m := range []*dhcpv6.Message{first, renewed} {
+			if o := m.GetOneOption(dhcpv6.OptionS46ContLW); o != nil {
+				t.Errorf("told: %s", o)
+			}
+		}
+		s.source.unprogrammed = nil
+		if m := s.must(renew(prefix)); m.GetOneOption(dhcpv6.OptionS46ContLW) == nil {
+			t.Errorf("not told when it is programmed: %s", m.Summary())
+		}
+	})
 }
 
 // TestStoreFails: nothing new is told that is not durable, and what is durable goes
