@@ -211,6 +211,8 @@ func TestAlong(t *testing.T) {
 			told = nil
 		}
 		d.record.set(func(r *record) { r.failCommit = nil })
+		time.Sleep(2 * time.Second) // Run finds out by itself that the store works
+		synctest.Wait()
 		batches := d.store.Stats().Batches
 		l, err := d.p.AcquireAlong(t.Context(), request(1), along)
 		if err != nil || len(told) != 1 || told[0] != nil || beside() != 1 || d.store.Stats().Batches != batches+1 {
