@@ -72,8 +72,12 @@ func (p *Plugin) startPCP(ctx context.Context, r *runner, run *running) error {
 		return err
 	}
 	r.closing(transports.close)
+	// From before the first client can get a lease that is then removed.
+	watch := run.leases.Watch(noticeBacklog)
 	transports.serve(ctx, r, server)
-	r.run(ctx, "pcp updates", func(ctx context.Context) error { return p.informPCP(ctx, run.leases, server, transports) })
+	r.run(ctx, "pcp updates", func(ctx context.Context) error {
+		return p.informPCP(ctx, run.leases, watch, server, transports)
+	})
 	r.run(ctx, "pcp announcements", func(ctx context.Context) error { return p.announcePCP(ctx, run, server, transports) })
 	return nil
 }
@@ -84,10 +88,10 @@ var ErrNoPCP = errors.New("PCP is not served: set pcp.enabled in the configurati
 // noticeBacklog is how many changes of leases may wait until clients are told.
 const noticeBacklog = 4096
 
-// informPCP has clients told of changes that they did not ask for.
-func (p *Plugin) informPCP(ctx context.Context, leases *provision.Provisioner, server *pcp.Server, to pcp.Sender) error {
-	for {
-		watch := leases.Watch(noticeBacklog)
+// informPCP has clients told of changes that they did not ask for: those that watch
+// notices, which it closes, and later ones.
+func (p *Plugin) informPCP(ctx context.Context, leases *provision.Provisioner, watch *provision.Watch, server *pcp.Server, to pcp.Sender) error {
+	for ; ; watch = leases.Watch(noticeBacklog) {
 		changes := make(chan pcp.Change)
 		group, inner := errgroup.WithContext(ctx)
 		group.Go(func() error {
