@@ -59,11 +59,25 @@ func TestPlay(t *testing.T) {
 	}
 }
 
+// TestShellKeepsApart: what a program in the background prints is not taken for
+// the output of the commands after it.
+func TestShellKeepsApart(t *testing.T) {
+	netlab.Require(t)
+	s := newShell(t, "/usr/sbin")
+	if out, code := s.run(t, "mkfifo go; { read <go; echo late; } &"); out != "" || code != "0" {
+		t.Fatalf("%q, exit code %s", out, code)
+	}
+	if out, code := s.run(t, "echo >go; wait; echo own"); out != "own\n" || code != "0" {
+		t.Errorf("%q, exit code %s; want only its own", out, code)
+	}
+}
+
 // shell is a shell with a network, processes and system folders of its own.
 type shell struct {
 	folder string
 	in     *os.File
 	status chan string // the exit code of each command
+	ran    int         // texts
 }
 
 // surroundings gives the shell empty system folders. What runs in it ends with
@@ -132,16 +146,19 @@ func newShell(t *testing.T, programs string) *shell {
 }
 
 // run runs shell text in the shell itself, so that what it defines stays, and
-// returns what it printed.
+// returns what it printed. The file for that is its own: a program that an
+// earlier text has left in the background may still write to that text's.
 func (s *shell) run(t *testing.T, text string) (output, code string) {
 	t.Helper()
-	fmt.Fprintf(s.in, "{ %s\n} >\"$FOLDER/out\" 2>&1 </dev/null; echo $? >&3\n", text)
+	s.ran++
+	out := fmt.Sprintf("out.%d", s.ran)
+	fmt.Fprintf(s.in, "{ %s\n} >\"$FOLDER/%s\" 2>&1 </dev/null; echo $? >&3\n", text, out)
 	select {
 	case code, ok := <-s.status:
 		if !ok {
 			t.Fatalf("the shell ended at %q", text)
 		}
-		b, err := os.ReadFile(filepath.Join(s.folder, "out"))
+		b, err := os.ReadFile(filepath.Join(s.folder, out))
 		if err != nil {
 			t.Fatal(err)
 		}

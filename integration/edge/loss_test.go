@@ -65,12 +65,12 @@ func TestVPPKilled(t *testing.T) {
 // peers are told to keep them.
 func TestRouterKilled(t *testing.T) {
 	t.Parallel()
-	for name, vpp := range map[string]func() string{
-		"forwarder": func() string { return "" },
-		"VPP":       func() string { return vpptest.Require(t) },
+	for name, vpp := range map[string]func(*testing.T) string{
+		"forwarder": func(*testing.T) string { return "" },
+		"VPP":       func(t *testing.T) string { return vpptest.Require(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := begin(t, Options{VPP: vpp(), Softwires: 100, Announce: "hold-down: 100ms"})
+			e := begin(t, Options{VPP: vpp(t), Softwires: 100, Announce: "hold-down: 100ms"})
 			killed, err := e.KillRouter()
 			must(t, err)
 			gone, err := e.Withdrawn(within(t))
