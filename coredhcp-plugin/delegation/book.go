@@ -12,8 +12,8 @@ import (
 // that one goroutine uses it at a time.
 type Book struct {
 	stocks  []*stock
-	records map[netip.Prefix]*record
-	clients map[string][]*record // by Holder.Client, those that rest too
+	records map[key]*record
+	clients map[string]*record   // the first by Holder.Client, those that rest too
 	lines   map[string]int       // Bound ones of pools by Holder.Line
 	expiry  queue                // of Bound ones
 	owing   map[*record]struct{} // Resting ones that are
@@ -24,13 +24,24 @@ type Book struct {
 
 // record is a Delegation in a Book.
 type record struct {
-	Delegation
-	stock *stock // nil if no pool has the prefix
-	queue *queue // that it is in
-	place int    // there
+	packed
+	next  *record // of the same client
+	stock *stock  // nil if no pool has the prefix
+	queue *queue  // that it is in
+	place int     // there
 	// by is who changed it and may still take that back, or store it: until that is
 	// over nobody else gets the prefix.
 	by *journal
+}
+
+// key is a prefix: its address, and its length.
+type key [17]byte
+
+func keyOf(prefix netip.Prefix) (k key) {
+	ip := prefix.Addr().As16()
+	copy(k[:], ip[:])
+	k[16] = byte(prefix.Bits())
+	return k
 }
 
 // stock is a pool, and which of its prefixes are in use.
@@ -48,8 +59,8 @@ type stock struct {
 // accepts, and do not overlap.
 func NewBook(pools []Pool, maxOffers int) *Book {
 	b := &Book{
-		records: make(map[netip.Prefix]*record),
-		clients: make(map[string][]*record),
+		records: make(map[key]*record),
+		clients: make(map[string]*record),
 		lines:   make(map[string]int),
 		owing:   make(map[*record]struct{}),
 		offers:  newOffers(maxOffers),
@@ -72,8 +83,8 @@ func (b *Book) stockOf(prefix netip.Prefix) *stock {
 
 // Get returns the delegation of a prefix.
 func (b *Book) Get(prefix netip.Prefix) (Delegation, bool) {
-	if r, ok := b.records[prefix]; ok {
-		return r.Delegation, true
+	if r, ok := b.records[keyOf(prefix)]; ok {
+		return r.delegation(), true
 	}
 	return Delegation{}, false
 }
@@ -81,9 +92,9 @@ func (b *Book) Get(prefix netip.Prefix) (Delegation, bool) {
 // Held returns what a client holds, ordered by IAID.
 func (b *Book) Held(client string) []Delegation {
 	var held []Delegation
-	for _, r := range b.clients[client] {
-		if r.State == Bound {
-			held = append(held, r.Delegation)
+	for r := b.clients[client]; r != nil; r = r.next {
+		if r.state == Bound {
+			held = append(held, r.delegation())
 		}
 	}
 	slices.SortFunc(held, func(a, b Delegation) int { return cmp.Compare(a.IAID, b.IAID) })
@@ -92,18 +103,22 @@ func (b *Book) Held(client string) []Delegation {
 
 // Put makes d what is known of its prefix.
 func (b *Book) Put(d Delegation) {
-	r, ok := b.records[d.Prefix]
-	stays := ok && r.linkedAs(d) && (r.State == Bound || r.by == b.journal)
+	at := keyOf(d.Prefix)
+	r, ok := b.records[at]
+	stays := ok && r.linkedAs(d) && (r.state == Bound || r.by == b.journal)
+	before := Delegation{Prefix: d.Prefix}
 	switch {
 	case stays:
+		before = r.delegation()
 	case ok:
+		before = r.delegation()
 		b.unlink(r)
 	default:
-		r = &record{Delegation: Delegation{Prefix: d.Prefix}, stock: b.stockOf(d.Prefix)}
-		b.records[d.Prefix] = r
+		r = &record{stock: b.stockOf(d.Prefix)}
+		b.records[at] = r
 	}
-	b.journal.note(r.Delegation, d)
-	r.Delegation = d
+	r.pack(d)
+	b.journal.note(before, d)
 	if b.journal != nil {
 		r.by = b.journal
 	}
@@ -114,7 +129,7 @@ func (b *Book) Put(d Delegation) {
 
 // settle ends that a prefix is by's.
 func (b *Book) settle(prefix netip.Prefix, by *journal) {
-	if r, ok := b.records[prefix]; ok && r.by == by {
+	if r, ok := b.records[keyOf(prefix)]; ok && r.by == by {
 		b.unlink(r)
 		r.by = nil
 		b.link(r)
@@ -123,69 +138,30 @@ func (b *Book) settle(prefix netip.Prefix, by *journal) {
 
 // linkedAs says whether r is linked as d would be.
 func (r *record) linkedAs(d Delegation) bool {
-	return r.State == d.State && r.Client == d.Client && r.Line == d.Line && r.Expires.Equal(d.Expires) &&
-		r.Until.Equal(d.Until) && (r.State == Bound || r.Owing == d.Owing)
+	return r.state == d.State && r.client() == d.Client && r.line() == d.Line && r.expires == instantOf(d.Expires) &&
+		r.until == instantOf(d.Until) && (r.state == Bound || r.owing() == d.Owing)
 }
 
 // Drop forgets what is known of a prefix.
 func (b *Book) Drop(prefix netip.Prefix) {
-	r, ok := b.records[prefix]
+	r, ok := b.records[keyOf(prefix)]
 	if !ok {
 		return
 	}
 	b.unlink(r)
-	b.journal.note(r.Delegation, Delegation{Prefix: prefix})
-	delete(b.records, prefix)
+	b.journal.note(r.delegation(), Delegation{Prefix: prefix})
+	delete(b.records, keyOf(prefix))
 	b.giveBack(prefix)
 }
 
 // giveBack makes a prefix one that nobody has had, if it is not in use.
 func (b *Book) giveBack(prefix netip.Prefix) {
 	s := b.stockOf(prefix)
-	if s == nil || b.records[prefix] != nil {
+	if s == nil || b.records[keyOf(prefix)] != nil {
 		return
 	}
 	if i, _ := s.index(prefix); i < s.next {
 		s.free[i] = struct{}{}
-	}
-}
-
-func (b *Book) link(r *record) {
-	if r.Client != "" {
-		b.clients[r.Client] = append(b.clients[r.Client], r)
-	}
-	switch {
-	case r.State == Bound:
-		b.expiry.add(r, r.Expires)
-		if r.stock != nil {
-			r.stock.bound++
-			if r.Line != "" {
-				b.lines[r.Line]++
-			}
-		}
-	case r.Owing:
-		b.owing[r] = struct{}{}
-	case r.stock != nil && r.by == nil:
-		r.stock.resting.add(r, r.Until)
-	}
-}
-
-func (b *Book) unlink(r *record) {
-	if of := b.clients[r.Client]; len(of) > 1 {
-		i := slices.Index(of, r)
-		b.clients[r.Client] = slices.Delete(of, i, i+1)
-	} else {
-		delete(b.clients, r.Client)
-	}
-	r.remove()
-	delete(b.owing, r)
-	if r.State == Bound && r.stock != nil {
-		r.stock.bound--
-		if r.Line != "" {
-			if b.lines[r.Line]--; b.lines[r.Line] == 0 {
-				delete(b.lines, r.Line)
-			}
-		}
 	}
 }
 
@@ -199,16 +175,17 @@ func (b *Book) Expire(now time.Time, max int, skip func(client string) bool) []D
 		if !ok || when.After(now) {
 			break
 		}
-		if skip(r.Client) {
+		if skip(r.client()) {
 			r.remove()
 			later = append(later, r)
 			continue
 		}
-		ended = append(ended, r.Delegation)
-		b.end(r.Delegation, now)
+		d := r.delegation()
+		ended = append(ended, d)
+		b.end(d, now)
 	}
 	for _, r := range later {
-		b.expiry.add(r, r.Expires)
+		b.expiry.add(r, r.expires)
 	}
 	return ended
 }
@@ -237,7 +214,7 @@ func (b *Book) end(d Delegation, from time.Time) {
 
 // forget drops what rests and is of no use to anybody.
 func (b *Book) forget(prefix netip.Prefix) {
-	if r, ok := b.records[prefix]; ok && r.State == Resting && r.stock == nil && !r.Owing {
+	if r, ok := b.records[keyOf(prefix)]; ok && r.state == Resting && r.stock == nil && !r.owing() {
 		b.Drop(prefix)
 	}
 }

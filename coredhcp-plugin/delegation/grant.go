@@ -29,8 +29,8 @@ func (b *Book) Grant(q Query, now time.Time) (Delegation, error) {
 	}
 	d = b.bound(d, q, now)
 	b.endOffer(d.Prefix)
-	if r := b.own(q.Client, q.IAID, Bound); r != nil && r.Prefix != d.Prefix {
-		b.withdraw(r.Delegation, now)
+	if r := b.own(q.Client, q.IAID, Bound); r != nil && r.prefix != d.Prefix.Addr().As16() {
+		b.withdraw(r.delegation(), now)
 	}
 	b.Put(d)
 	b.disown(q.Client)
@@ -40,12 +40,18 @@ func (b *Book) Grant(q Query, now time.Time) (Delegation, error) {
 // disown forgets what a client had long ago, if it has had many prefixes, so that
 // changing IAIDs and wishes cost no memory. Their hold-down goes on.
 func (b *Book) disown(client string) {
-	for of := b.clients[client]; len(of) > maxQuota; of = b.clients[client] {
-		i := slices.IndexFunc(of, func(r *record) bool { return r.State == Resting })
-		if i < 0 {
+	for {
+		known := 0
+		var rests *record
+		for r := b.clients[client]; r != nil; r = r.next {
+			if known++; rests == nil && r.state == Resting {
+				rests = r
+			}
+		}
+		if known <= maxQuota || rests == nil {
 			return
 		}
-		d := of[i].Delegation
+		d := rests.delegation()
 		d.Holder = Holder{}
 		b.Put(d)
 	}
@@ -54,8 +60,8 @@ func (b *Book) disown(client string) {
 // decide finds the prefix for q, and returns what is known of it.
 func (b *Book) decide(q Query, now time.Time) (Delegation, error) {
 	switch r := b.own(q.Client, q.IAID, Bound); {
-	case r != nil && r.stock != nil && slices.Contains(q.Pools, r.Pool):
-		return r.Delegation, nil
+	case r != nil && r.stock != nil && slices.Contains(q.Pools, r.pool()):
+		return r.delegation(), nil
 	case r == nil && q.Renewing:
 		return Delegation{}, ErrUnknown
 	}
@@ -64,7 +70,7 @@ func (b *Book) decide(q Query, now time.Time) (Delegation, error) {
 		return Delegation{}, fmt.Errorf("%w: no pool is for this client", ErrExhausted)
 	}
 	if r := b.replaced(q, stocks); r != nil {
-		return r.Delegation, nil
+		return r.delegation(), nil
 	}
 	err := error(ErrExhausted)
 	for _, s := range stocks {
@@ -81,16 +87,16 @@ func (b *Book) decide(q Query, now time.Time) (Delegation, error) {
 
 // known is what is known of a prefix, which may be nothing.
 func (b *Book) known(prefix netip.Prefix) Delegation {
-	if r, ok := b.records[prefix]; ok {
-		return r.Delegation
+	if d, ok := b.Get(prefix); ok {
+		return d
 	}
 	return Delegation{Prefix: prefix}
 }
 
 // own is what a client has, or had, by an IAID.
 func (b *Book) own(client string, iaid uint32, state State) *record {
-	for _, r := range b.clients[client] {
-		if r.IAID == iaid && r.State == state {
+	for r := b.clients[client]; r != nil; r = r.next {
+		if r.iaid == iaid && r.state == state {
 			return r
 		}
 	}
@@ -119,8 +125,8 @@ func (b *Book) replaced(q Query, stocks []*stock) *record {
 	if q.DUID == "" || b.overQuota(q, stocks[0]) == nil {
 		return nil
 	}
-	for _, r := range b.clients[q.Client] {
-		if r.State == Bound && r.DUID != q.DUID && slices.Contains(stocks, r.stock) {
+	for r := b.clients[q.Client]; r != nil; r = r.next {
+		if r.state == Bound && r.duid() != q.DUID && slices.Contains(stocks, r.stock) {
 			return r
 		}
 	}
@@ -129,13 +135,13 @@ func (b *Book) replaced(q Query, stocks []*stock) *record {
 
 func (b *Book) overQuota(q Query, s *stock) error {
 	bound, ofLine := 0, b.lines[q.Line]
-	for _, r := range b.clients[q.Client] {
+	for r := b.clients[q.Client]; r != nil; r = r.next {
 		switch {
-		case r.State != Bound:
-		case r.IAID != q.IAID:
+		case r.state != Bound:
+		case r.iaid != q.IAID:
 			bound++
 		// One that its link does not allow any more makes room.
-		case r.Line == q.Line && r.stock != nil:
+		case r.line() == q.Line && r.stock != nil:
 			ofLine--
 		}
 	}
@@ -158,7 +164,7 @@ func (b *Book) choose(q Query, s *stock, now time.Time) (netip.Prefix, bool) {
 		return prefix, true
 	}
 	if r := b.last(q, s); r != nil {
-		return r.Prefix, true
+		return r.at(), true
 	}
 	for i := range s.free {
 		delete(s.free, i)
@@ -167,13 +173,13 @@ func (b *Book) choose(q Query, s *stock, now time.Time) (netip.Prefix, bool) {
 		}
 	}
 	for ; s.next < s.end; s.next++ {
-		if prefix := s.at(s.next); b.records[prefix] == nil && b.available(prefix, q, s, now) {
+		if prefix := s.at(s.next); b.records[keyOf(prefix)] == nil && b.available(prefix, q, s, now) {
 			s.next++
 			return prefix, true
 		}
 	}
-	if r, until, ok := s.resting.first(); ok && !until.After(now) && !b.offers.toOther(r.Prefix, q.Client, q.IAID) {
-		return r.Prefix, true
+	if r, until, ok := s.resting.first(); ok && !until.After(now) && !b.offers.toOther(r.at(), q.Client, q.IAID) {
+		return r.at(), true
 	}
 	return netip.Prefix{}, false
 }
@@ -186,18 +192,18 @@ func (b *Book) available(prefix netip.Prefix, q Query, s *stock, now time.Time) 
 	if _, ok := s.index(prefix); !ok || s.excludes(prefix) {
 		return false
 	}
-	r, ok := b.records[prefix]
-	return !ok || r.State == Resting && (r.Client == q.Client || r.by == nil && !r.Owing && !r.Until.After(now))
+	r, ok := b.records[keyOf(prefix)]
+	return !ok || r.state == Resting && (r.client() == q.Client || r.by == nil && !r.owing() && !r.until.time().After(now))
 }
 
 // last is the prefix of s that q's client had last, by the same IAID if it had one.
 func (b *Book) last(q Query, s *stock) (found *record) {
-	for _, r := range b.clients[q.Client] {
-		if r.State != Resting || r.stock != s || b.offers.toOther(r.Prefix, q.Client, q.IAID) || s.excludes(r.Prefix) {
+	for r := b.clients[q.Client]; r != nil; r = r.next {
+		if r.state != Resting || r.stock != s || b.offers.toOther(r.at(), q.Client, q.IAID) || s.excludes(r.at()) {
 			continue
 		}
-		same := r.IAID == q.IAID
-		if found == nil || same && found.IAID != q.IAID || same == (found.IAID == q.IAID) && r.Until.After(found.Until) {
+		same := r.iaid == q.IAID
+		if found == nil || same && found.iaid != q.IAID || same == (found.iaid == q.IAID) && r.until > found.until {
 			found = r
 		}
 	}

@@ -54,8 +54,8 @@ type Keeper struct {
 	// is closed at the end of it.
 	busy map[string]chan struct{}
 	// doubtful are prefixes of which the store may have something else.
-	doubtful map[string]struct{} // by key
-	saved    time.Time           // of the clock, that is durable
+	doubtful map[key]struct{}
+	saved    time.Time // of the clock, that is durable
 	stats    Stats
 }
 
@@ -90,7 +90,7 @@ func NewKeeper(config Config, st Store, wall func() time.Time, log logrus.FieldL
 		wake:     make(chan struct{}, 1),
 		book:     NewBook(config.Pools, config.MaxOffers),
 		busy:     make(map[string]chan struct{}),
-		doubtful: make(map[string]struct{}),
+		doubtful: make(map[key]struct{}),
 	}
 }
 
@@ -159,7 +159,7 @@ func (k *Keeper) All() []Delegation {
 	defer k.mu.Unlock()
 	all := make([]Delegation, 0, len(k.book.records))
 	for _, r := range k.book.records {
-		all = append(all, r.Delegation)
+		all = append(all, r.delegation())
 	}
 	return all
 }

@@ -10,12 +10,12 @@ import (
 type queue struct{ items []item }
 
 type item struct {
-	when time.Time
+	when instant
 	r    *record
 }
 
 func (q *queue) Len() int           { return len(q.items) }
-func (q *queue) Less(i, j int) bool { return q.items[i].when.Before(q.items[j].when) }
+func (q *queue) Less(i, j int) bool { return q.items[i].when < q.items[j].when }
 
 func (q *queue) Swap(i, j int) {
 	q.items[i], q.items[j] = q.items[j], q.items[i]
@@ -36,7 +36,7 @@ func (q *queue) Pop() any {
 	return last
 }
 
-func (q *queue) add(r *record, when time.Time) {
+func (q *queue) add(r *record, when instant) {
 	heap.Push(q, item{when, r})
 	r.queue = q
 }
@@ -54,5 +54,5 @@ func (q *queue) first() (*record, time.Time, bool) {
 	if len(q.items) == 0 {
 		return nil, time.Time{}, false
 	}
-	return q.items[0].r, q.items[0].when, true
+	return q.items[0].r, q.items[0].when.time(), true
 }

@@ -26,15 +26,15 @@ const (
 	usualSize = 160
 )
 
-// keyOf is the key of a prefix in the store: 16 octets of address and its length.
-func keyOf(prefix netip.Prefix) string {
-	ip := prefix.Addr().As16()
-	return string(append(ip[:], byte(prefix.Bits())))
+// storeKey is the key of a prefix in the store: 16 octets of address and its length.
+func storeKey(prefix netip.Prefix) string {
+	k := keyOf(prefix)
+	return string(k[:])
 }
 
 // value is what of c goes to the store.
 func (c *change) value() store.Value {
-	v := store.Value{Collection: delegations, Key: keyOf(c.after.Prefix)}
+	v := store.Value{Collection: delegations, Key: storeKey(c.after.Prefix)}
 	if c.after.State != 0 {
 		v.Data = encode(c.after)
 	}
@@ -49,13 +49,7 @@ func timeValue(now time.Time) store.Value {
 // encode is the record of d, without its prefix: version, state, flags; the times
 // and the IAID as varints; the texts, each behind its length; the softwire.
 func encode(d Delegation) []byte {
-	var flags byte
-	if d.Softwire.IPv4.IsValid() {
-		flags |= flagSoftwire
-	}
-	if d.Owing {
-		flags |= flagOwing
-	}
+	flags := flagsOf(d)
 	b := append(make([]byte, 0, usualSize), formatVersion, byte(d.State), flags)
 	for _, t := range []time.Time{d.Start, d.Expires, d.Horizon, d.Until, d.SoftwireExpires} {
 		seconds := uint64(0)
@@ -77,7 +71,7 @@ func encode(d Delegation) []byte {
 	return b
 }
 
-// decode reads what keyOf and encode wrote. The error wraps store.ErrCorrupt.
+// decode reads what storeKey and encode wrote. The error wraps store.ErrCorrupt.
 func decode(key string, b []byte) (Delegation, error) {
 	fail := func(what string) (Delegation, error) {
 		return Delegation{}, fmt.Errorf("%w: delegation %x: %s", store.ErrCorrupt, key, what)

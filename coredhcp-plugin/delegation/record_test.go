@@ -37,10 +37,11 @@ func TestRecord(t *testing.T) {
 	all := whole(t)
 	bare := Delegation{Prefix: all.Prefix, State: Resting}
 	for _, d := range []Delegation{all, bare} {
-		got, err := decode(keyOf(d.Prefix), encode(d))
+		got, err := decode(storeKey(d.Prefix), encode(d))
 		if err != nil || got != d {
 			t.Errorf("%v\nstored: %+v\nread:   %+v", err, d, got)
 		}
+		checkPacked(t, d)
 	}
 	// The format is what files have.
 	want := append([]byte{1, 2, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0)
@@ -49,10 +50,22 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// checkPacked is that d is kept as it is, whatever was known of its prefix before.
+func checkPacked(t *testing.T, d Delegation) {
+	t.Helper()
+	for _, before := range []Delegation{{Prefix: d.Prefix}, whole(t)} {
+		var p packed
+		p.pack(before)
+		if p.pack(d); p.delegation() != d {
+			t.Errorf("packed: %+v\nis:     %+v", d, p.delegation())
+		}
+	}
+}
+
 // TestRecordFaults: nothing else is read.
 func TestRecordFaults(t *testing.T) {
 	d := whole(t)
-	key, good := keyOf(d.Prefix), encode(d)
+	key, good := storeKey(d.Prefix), encode(d)
 	for i := range good {
 		if _, err := decode(key, good[:i]); !errors.Is(err, store.ErrCorrupt) {
 			t.Errorf("cut to %d of %d octets: %v", i, len(good), err)
@@ -79,16 +92,17 @@ func TestRecordFaults(t *testing.T) {
 // FuzzRecord: whatever a file holds, reading it fails or makes sense.
 func FuzzRecord(f *testing.F) {
 	d := whole(f)
-	f.Add(keyOf(d.Prefix), encode(d))
-	f.Add(keyOf(d.Prefix), encode(Delegation{Prefix: d.Prefix, State: Resting}))
+	f.Add(storeKey(d.Prefix), encode(d))
+	f.Add(storeKey(d.Prefix), encode(Delegation{Prefix: d.Prefix, State: Resting}))
 	f.Fuzz(func(t *testing.T, key string, data []byte) {
 		d, err := decode(key, data)
 		if err != nil {
 			return
 		}
-		again, err := decode(keyOf(d.Prefix), encode(d))
+		again, err := decode(storeKey(d.Prefix), encode(d))
 		if err != nil || again != d {
 			t.Errorf("%v\nread:  %+v\nagain: %+v", err, d, again)
 		}
+		checkPacked(t, d)
 	})
 }

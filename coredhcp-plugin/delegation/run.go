@@ -101,9 +101,9 @@ func (k *Keeper) settle(ctx context.Context, giveBack func(ctx context.Context, 
 		if len(owed) == settleBatch {
 			break
 		}
-		if _, busy := k.busy[r.Client]; !busy {
-			sessions = append(sessions, k.begin(r.Client))
-			owed = append(owed, r.Delegation)
+		if _, busy := k.busy[r.client()]; !busy {
+			sessions = append(sessions, k.begin(r.client()))
+			owed = append(owed, r.delegation())
 		}
 	}
 	k.mu.Unlock()
