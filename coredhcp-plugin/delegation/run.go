@@ -133,7 +133,8 @@ func (k *Keeper) settle(ctx context.Context, giveBack func(ctx context.Context, 
 // settled notes that nothing is owed for a prefix any more.
 func (s *Session) settled(prefix netip.Prefix) {
 	s.Disown(prefix)
-	s.do(func(b *Book) { b.forget(prefix) })
+	defer s.close()
+	s.open().forget(prefix)
 }
 
 // nudge makes Run look again.

@@ -45,13 +45,16 @@ func (k *Keeper) begin(client string) *Session {
 	return s
 }
 
-// do changes the book.
-func (s *Session) do(f func(b *Book)) {
+// open is the book, to be changed until close.
+func (s *Session) open() *Book {
 	s.k.mu.Lock()
-	defer s.k.mu.Unlock()
 	s.k.book.journal = &s.journal
-	defer func() { s.k.book.journal = nil }()
-	f(s.k.book)
+	return s.k.book
+}
+
+func (s *Session) close() {
+	s.k.book.journal = nil
+	s.k.mu.Unlock()
 }
 
 // Held returns what the client holds as of this session, ordered by IAID.
@@ -59,30 +62,29 @@ func (s *Session) Held() []Delegation { return s.k.Held(s.client) }
 
 // Grant gives the session's client a prefix, or extends the one that it has.
 // Errors are those of Book.Grant, or it wraps ErrInvalid.
-func (s *Session) Grant(q Query) (d Delegation, err error) {
+func (s *Session) Grant(q Query) (Delegation, error) {
 	if err := s.fits(q.Holder); err != nil {
 		return Delegation{}, err
 	}
-	s.do(func(b *Book) { d, err = b.Grant(q, s.k.clock.Now()) })
-	return d, err
+	defer s.close()
+	return s.open().Grant(q, s.k.clock.Now())
 }
 
 // Adopt notes, for lifetime, that somebody else delegates a prefix to the session's
 // client, who decides that alone. The error wraps ErrInvalid.
-func (s *Session) Adopt(prefix netip.Prefix, h Holder, lifetime time.Duration) (d Delegation, err error) {
+func (s *Session) Adopt(prefix netip.Prefix, h Holder, lifetime time.Duration) (Delegation, error) {
 	if err := s.fits(h); err != nil {
 		return Delegation{}, err
 	}
-	s.do(func(b *Book) {
-		now := s.k.clock.Now()
-		d = b.known(prefix)
-		if d.State != Bound || d.Holder != h {
-			d.Start, d.Horizon = floor(now), time.Time{}
-		}
-		d.Holder, d.State, d.Until = h, Bound, time.Time{}
-		d = d.extended(lifetime, now)
-		b.Put(d)
-	})
+	defer s.close()
+	b, now := s.open(), s.k.clock.Now()
+	d := b.known(prefix)
+	if d.State != Bound || d.Holder != h {
+		d.Start, d.Horizon = floor(now), time.Time{}
+	}
+	d.Holder, d.State, d.Until = h, Bound, time.Time{}
+	d = d.extended(lifetime, now)
+	b.Put(d)
 	return d, nil
 }
 
@@ -105,16 +107,15 @@ func (s *Session) Withdraw(iaid uint32, prefix netip.Prefix) error {
 	return s.finish(iaid, prefix, (*Book).withdraw)
 }
 
-func (s *Session) finish(iaid uint32, prefix netip.Prefix, how func(*Book, Delegation, time.Time)) (err error) {
-	s.do(func(b *Book) {
-		d, ok := b.Get(prefix)
-		if !ok || d.State != Bound || d.Client != s.client || d.IAID != iaid {
-			err = ErrUnknown
-			return
-		}
-		how(b, d, s.k.clock.Now())
-	})
-	return err
+func (s *Session) finish(iaid uint32, prefix netip.Prefix, how func(*Book, Delegation, time.Time)) error {
+	defer s.close()
+	b := s.open()
+	d, ok := b.Get(prefix)
+	if !ok || d.State != Bound || d.Client != s.client || d.IAID != iaid {
+		return ErrUnknown
+	}
+	how(b, d, s.k.clock.Now())
+	return nil
 }
 
 // Limit has the client's delegation of a prefix end no later than at, or when the
@@ -125,50 +126,61 @@ func (s *Session) Limit(prefix netip.Prefix, at time.Time) {
 			at = maxTime(at, c.before.Expires)
 		}
 	}
-	s.change(prefix, func(d *Delegation) {
+	s.change(prefix, func(d Delegation) Delegation {
 		if d.Expires.After(at) {
 			d.Expires = floor(at)
 		}
+		return d
 	})
 }
 
 // Owe notes that a softwire is asked for, which has to be given back later whatever
 // the answer is.
 func (s *Session) Owe(prefix netip.Prefix) {
-	s.change(prefix, func(d *Delegation) { d.Owing = true })
+	s.change(prefix, func(d Delegation) Delegation { d.Owing = true; return d })
 }
 
 // Provision notes the softwire that goes with the client's prefix, until expires;
 // zero is for ever. undo takes that back.
 func (s *Session) Provision(prefix netip.Prefix, sw softwire.Softwire, expires time.Time) (undo func()) {
-	var before Delegation
-	s.change(prefix, func(d *Delegation) {
-		before = *d
+	var before provisioned
+	s.change(prefix, func(d Delegation) Delegation {
+		before = provisioned{d.Softwire, d.SoftwireExpires, d.Owing}
 		d.Softwire, d.Owing, d.SoftwireExpires = sw, true, expires
 		if !expires.IsZero() {
 			d.SoftwireExpires = floor(expires)
 		}
+		return d
 	})
 	return func() {
-		s.change(prefix, func(d *Delegation) {
-			d.Softwire, d.Owing, d.SoftwireExpires = before.Softwire, before.Owing, before.SoftwireExpires
+		s.change(prefix, func(d Delegation) Delegation {
+			d.Softwire, d.SoftwireExpires, d.Owing = before.softwire, before.expires, before.owing
+			return d
 		})
 	}
 }
 
+// provisioned is what Provision changes.
+type provisioned struct {
+	softwire softwire.Softwire
+	expires  time.Time
+	owing    bool
+}
+
 // Disown notes that no softwire goes with the client's prefix.
 func (s *Session) Disown(prefix netip.Prefix) {
-	s.change(prefix, func(d *Delegation) { d.Owing, d.SoftwireExpires = false, time.Time{} })
+	s.change(prefix, func(d Delegation) Delegation { d.Owing, d.SoftwireExpires = false, time.Time{}; return d })
 }
 
 // change changes what the client has, if it has that.
-func (s *Session) change(prefix netip.Prefix, f func(d *Delegation)) {
-	s.do(func(b *Book) {
-		if d, ok := b.Get(prefix); ok && d.Client == s.client {
-			before := d
-			if f(&d); d != before {
-				b.Put(d)
-			}
-		}
-	})
+func (s *Session) change(prefix netip.Prefix, f func(Delegation) Delegation) {
+	defer s.close()
+	b := s.open()
+	before, ok := b.Get(prefix)
+	if !ok || before.Client != s.client {
+		return
+	}
+	if after := f(before); after != before {
+		b.Put(after)
+	}
 }

@@ -109,10 +109,11 @@ func (s *Server) acquire(ctx context.Context, session *delegation.Session, q que
 	if p.Mechanism != ByDHCPv6 {
 		return s.foreign(ctx, w)
 	}
-	session.Owe(d.Prefix)
+	prefix := d.Prefix
+	session.Owe(prefix)
 	undo := func() {}
 	w.Along = func(g Grant) ([]store.Value, func(error)) {
-		undo = session.Provision(d.Prefix, g.Softwire, g.Expires)
+		undo = session.Provision(prefix, g.Softwire, g.Expires)
 		return session.Pending()
 	}
 	g, err := s.softwires.Acquire(ctx, w)

@@ -19,6 +19,7 @@ type Book struct {
 	records      slab
 	byKey        index
 	bySubscriber index
+	seed         maphash.Seed // of both
 	brs          addresses
 	// expiry has the bound leases that expire, by a time not after that. See
 	// Expire.
@@ -33,10 +34,10 @@ func NewBook() *Book {
 	b := &Book{
 		brs:    addresses{byAddr: make(map[netip.Addr]uint32)},
 		layout: newLayout(nil, &layout{}),
+		seed:   maphash.MakeSeed(),
 	}
-	seed := maphash.MakeSeed()
-	b.byKey = index{chain: 0, hash: func(r *record) uint64 { return maphash.Comparable(seed, r.key()) }}
-	b.bySubscriber = index{chain: 1, hash: func(r *record) uint64 { return maphash.Comparable(seed, r.owner()) }}
+	b.byKey = index{chain: 0, hash: func(r *record) uint64 { return maphash.Comparable(b.seed, r.key()) }}
+	b.bySubscriber = index{chain: 1, hash: func(r *record) uint64 { return maphash.Comparable(b.seed, r.owner()) }}
 	return b
 }
 
@@ -112,8 +113,7 @@ func (b *Book) find(k softwire.Key) ref {
 
 func (b *Book) at(k key) ref {
 	var found ref
-	probe := record{ipv4: uint32(k >> 32), offset: uint8(k >> 24), length: uint8(k >> 16), psid: uint16(k)}
-	b.byKey.each(&b.records, b.byKey.hash(&probe), func(r ref, rec *record) bool {
+	b.byKey.each(&b.records, maphash.Comparable(b.seed, k), func(r ref, rec *record) bool {
 		if rec.key() == k {
 			found = r
 		}
@@ -131,8 +131,7 @@ func (b *Book) ofSubscriber(addr netip.Addr, visit func(ref, *record)) {
 			return
 		}
 		whose := ownerOf(p)
-		probe := record{subscriber: whose.prefix, bits: whose.bits}
-		b.bySubscriber.each(&b.records, b.bySubscriber.hash(&probe), func(r ref, rec *record) bool {
+		b.bySubscriber.each(&b.records, maphash.Comparable(b.seed, whose), func(r ref, rec *record) bool {
 			if rec.owner() == whose {
 				visit(r, rec)
 			}

@@ -41,7 +41,7 @@ func (l *Log) flush() (err error) {
 	l.file, l.journal = f, w
 	l.mu.Lock()
 	l.runs = append(slices.Clip(l.runs), r)
-	l.recent, l.since = recent{}, m.Since
+	l.recent, l.since = recentOf(l.recent.len()), m.Since
 	l.mu.Unlock()
 	return l.settle()
 }

@@ -15,6 +15,12 @@ type recent struct {
 	params  []portset.Params // all that occur
 }
 
+// recentOf has room for as many events as there were the last time, so that it need
+// not be copied as it grows.
+func recentOf(events int) recent {
+	return recent{keys: make([]uint64, 0, events), records: make([]record, 0, events)}
+}
+
 func (m *recent) add(e Event) {
 	r := recordOf(e)
 	m.keys = append(m.keys, r.key)
