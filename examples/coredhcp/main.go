@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/coredhcp/coredhcp/config"
@@ -27,6 +28,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/lwaftr/lw4o6/coredhcp-plugin/lw4o6"
+	"github.com/lwaftr/lw4o6/examples/internal/garbage"
 )
 
 func main() {
@@ -83,6 +85,13 @@ func run(ctx context.Context, args []string) error {
 	s, err := server.Start(conf)
 	if err != nil {
 		return err
+	}
+	beside, end := context.WithCancel(ctx)
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer end()
+	if os.Getenv("GOGC") == "" {
+		others.Go(func() { _ = garbage.Run(beside) })
 	}
 	// A listener that is closed ends the others.
 	defer context.AfterFunc(ctx, s.Close)()

@@ -12,7 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
-	"github.com/lwaftr/lw4o6/examples/lwaftr/internal/garbage"
+	"github.com/lwaftr/lw4o6/examples/internal/garbage"
 	"github.com/lwaftr/lw4o6/plugin"
 )
 
