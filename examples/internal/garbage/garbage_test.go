@@ -9,28 +9,39 @@ import (
 	"time"
 )
 
-// TestPercent: what piles up is 256 MiB, or else twice what is in use if that is more.
+// TestPercent: as much piles up as is taken in four seconds, but what is in use at
+// least, and 256 MiB or twice that at most.
 func TestPercent(t *testing.T) {
-	for inUse := uint64(0); inUse < 1<<36; inUse = inUse*5/4 + 1 {
-		p := percent(inUse)
-		piles := inUse * uint64(p) / 100
-		switch {
-		case inUse < least/16:
-			if p != most {
-				t.Errorf("%d bytes in use: %d%%, which is not the most", inUse, p)
-			}
-		case inUse*usual/100 >= least:
-			if p != usual {
-				t.Errorf("%d bytes in use: %d%%, which is not the usual", inUse, p)
-			}
-		case piles > least || piles < least*99/100:
-			t.Errorf("%d bytes in use: %d pile up", inUse, piles)
+	const mib = 1 << 20
+	for _, c := range []struct {
+		inUse, taken uint64 // in MiB
+		percent      int
+	}{
+		{50, 0, 100},
+		{50, 1, 100},
+		{50, 25, 200},
+		{50, 63, 504},
+		{50, 1000, 512}, // 256 MiB
+		{100, 1000, 256},
+		{200, 1000, 200},
+		{200, 75, 150},
+		{4000, 1000, 100},
+		{4000, 10_000, 200},
+		{1, 1000, most},
+		{0, 1000, most},
+		{0, 0, usual},
+	} {
+		if p := percent(c.inUse*mib, c.taken*mib); p != c.percent {
+			t.Errorf("%d MiB in use, %d MiB taken in a second: %d%%, want %d%%", c.inUse, c.taken, p, c.percent)
 		}
 	}
 }
 
-// TestRun: a small heap is looked at less often while it runs, and as before
-// afterwards.
+// sink keeps what is taken from being optimised away.
+var sink []byte
+
+// TestRun: a busy process looks less often, a quiet one as ever, and afterwards it is
+// as before.
 func TestRun(t *testing.T) {
 	const before = 150
 	defer debug.SetGCPercent(debug.SetGCPercent(before))
@@ -44,9 +55,20 @@ func TestRun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- Run(ctx) }()
-		time.Sleep(2 * look)
+		time.Sleep(look / 2)
+		if p := read(); p != usual {
+			t.Errorf("%d%% at first", p)
+		}
+		for range 256 {
+			sink = make([]byte, 1<<20)
+		}
+		time.Sleep(look)
 		if p := read(); p < 4*usual {
-			t.Errorf("%d%% with %d bytes in use", p, inUse())
+			t.Errorf("%d%% while 256 MiB are taken in a second, %d bytes are in use", p, measure().inUse)
+		}
+		time.Sleep(look)
+		if p := read(); p != usual {
+			t.Errorf("%d%% when nothing is taken any more", p)
 		}
 		cancel()
 		if err := <-ended; err != nil {
