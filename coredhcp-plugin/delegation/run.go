@@ -133,8 +133,9 @@ func (k *Keeper) settle(ctx context.Context, giveBack func(ctx context.Context, 
 // settled notes that nothing is owed for a prefix any more.
 func (s *Session) settled(prefix netip.Prefix) {
 	s.Disown(prefix)
-	defer s.close()
-	s.open().forget(prefix)
+	b := s.lock()
+	defer s.unlock()
+	b.forget(prefix)
 }
 
 // nudge makes Run look again.

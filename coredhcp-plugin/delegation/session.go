@@ -45,14 +45,14 @@ func (k *Keeper) begin(client string) *Session {
 	return s
 }
 
-// open is the book, to be changed until close.
-func (s *Session) open() *Book {
+// lock returns the book, to be changed until unlock.
+func (s *Session) lock() *Book {
 	s.k.mu.Lock()
 	s.k.book.journal = &s.journal
 	return s.k.book
 }
 
-func (s *Session) close() {
+func (s *Session) unlock() {
 	s.k.book.journal = nil
 	s.k.mu.Unlock()
 }
@@ -66,8 +66,9 @@ func (s *Session) Grant(q Query) (Delegation, error) {
 	if err := s.fits(q.Holder); err != nil {
 		return Delegation{}, err
 	}
-	defer s.close()
-	return s.open().Grant(q, s.k.clock.Now())
+	b := s.lock()
+	defer s.unlock()
+	return b.Grant(q, s.k.clock.Now())
 }
 
 // Adopt notes, for lifetime, that somebody else delegates a prefix to the session's
@@ -76,8 +77,8 @@ func (s *Session) Adopt(prefix netip.Prefix, h Holder, lifetime time.Duration) (
 	if err := s.fits(h); err != nil {
 		return Delegation{}, err
 	}
-	defer s.close()
-	b, now := s.open(), s.k.clock.Now()
+	b, now := s.lock(), s.k.clock.Now()
+	defer s.unlock()
 	d := b.known(prefix)
 	if d.State != Bound || d.Holder != h {
 		d.Start, d.Horizon = floor(now), time.Time{}
@@ -108,8 +109,8 @@ func (s *Session) Withdraw(iaid uint32, prefix netip.Prefix) error {
 }
 
 func (s *Session) finish(iaid uint32, prefix netip.Prefix, how func(*Book, Delegation, time.Time)) error {
-	defer s.close()
-	b := s.open()
+	b := s.lock()
+	defer s.unlock()
 	d, ok := b.Get(prefix)
 	if !ok || d.State != Bound || d.Client != s.client || d.IAID != iaid {
 		return ErrUnknown
@@ -174,8 +175,8 @@ func (s *Session) Disown(prefix netip.Prefix) {
 
 // change changes what the client has, if it has that.
 func (s *Session) change(prefix netip.Prefix, f func(Delegation) Delegation) {
-	defer s.close()
-	b := s.open()
+	b := s.lock()
+	defer s.unlock()
 	before, ok := b.Get(prefix)
 	if !ok || before.Client != s.client {
 		return
