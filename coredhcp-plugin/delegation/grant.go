@@ -29,7 +29,7 @@ func (b *Book) Grant(q Query, now time.Time) (Delegation, error) {
 	}
 	d = b.bound(d, q, now)
 	b.endOffer(d.Prefix)
-	if r := b.own(q.Client, q.IAID, Bound); r != nil && r.prefix != d.Prefix.Addr().As16() {
+	if r := b.own(q.Client, q.IAID, Bound); r != nil && r.at() != d.Prefix {
 		b.withdraw(r.delegation(), now)
 	}
 	b.Put(d)

@@ -383,6 +383,23 @@ func TestForgetful(t *testing.T) {
 	})
 }
 
+// TestOtherLength: a client whose pool has another length now has the new prefix in
+// place of the old one, also where both have the same address.
+func TestOtherLength(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, small("a", "2001:db8::/52", 56))
+		before := r.must(from("x"))
+		r = r.restart(small("a", "2001:db8::/52", 60))
+		after := r.must(from("x"))
+		if after.Prefix.Addr() != before.Prefix.Addr() || after.Prefix == before.Prefix {
+			t.Fatalf("%s after %s", after.Prefix, before.Prefix)
+		}
+		if held := r.Held("x"); len(held) != 1 || held[0].Prefix != after.Prefix {
+			t.Errorf("it holds %+v", held)
+		}
+	})
+}
+
 // TestMovedClient: at a link with other pools a client gets another prefix, and
 // nobody the first one for as long as it was told to have it.
 func TestMovedClient(t *testing.T) {
